@@ -1,0 +1,106 @@
+"""Putting an adapter on a model: PEFT's configuration from a recipe's, or an earlier run's adapter to go on from."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError
+from engine.recipe.schema import AdapterSettings
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+
+def peft_config(settings: AdapterSettings, task_type: str = "CAUSAL_LM") -> "PeftConfig":
+    """PEFT's configuration of a recipe's `adapter` block."""
+    from peft import LoraConfig
+
+    if settings.kind == "bottleneck":
+        return _bottleneck_config(settings, task_type)
+    return LoraConfig(
+        r=settings.r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=settings.target_modules,
+        use_dora=settings.kind == "dora",
+        use_rslora=settings.use_rslora,
+        task_type=task_type,
+    )
+
+
+def register_adapters() -> None:
+    """Make PEFT know the kinds of adapters that it has none of; to be called before it loads any."""
+    import_module("engine.adapters.bottleneck")
+
+
+def _bottleneck_config(settings: AdapterSettings, task_type: str) -> "PeftConfig":
+    from engine.adapters.bottleneck import BottleneckConfig
+
+    return BottleneckConfig(
+        r=settings.r,
+        placement=settings.placement,
+        activation=settings.activation,
+        dropout=settings.lora_dropout,
+        # The ends of the sub-layers are found by their names in the model.
+        target_modules=None if settings.target_modules == "all-linear" else settings.target_modules,
+        task_type=task_type,
+    )
+
+
+def attach_adapter(model: "PreTrainedModel", settings: AdapterSettings, task_type: str = "CAUSAL_LM") -> "PeftModel":
+    """The model with a fresh adapter. Raises EngineError that lists the model's layers when none fits."""
+    from peft import get_peft_model
+
+    if getattr(model, "is_quantized", False):
+        from peft import prepare_model_for_kbit_training
+
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    try:
+        wrapped: PeftModel = get_peft_model(model, peft_config(settings, task_type))
+    except ValueError as error:
+        if "target" not in str(error).lower():
+            raise
+        raise EngineError(
+            "No layer of the model fits adapter.target_modules",
+            f"target_modules: {settings.target_modules}\nlayers there are: {', '.join(linear_layers(model))}",
+            "all-linear takes every linear layer but the head",
+        ) from error
+    return wrapped
+
+
+def load_adapter(model: "PreTrainedModel", folder: Path, trainable: bool = False) -> "PeftModel":
+    """The model with the adapter saved in `folder`."""
+    from peft import PeftModel
+
+    register_adapters()
+    if not (folder / "adapter_config.json").exists():
+        raise EngineError(f"{folder} holds no adapter", "adapter_config.json is missing")
+    wrapped: PeftModel = PeftModel.from_pretrained(model, folder, is_trainable=trainable)
+    return wrapped
+
+
+def continue_adapter(model: "PreTrainedModel", folder: Path, task_type: str) -> "PeftModel":
+    """The model with a copy of the adapter saved in `folder`, to be trained on for another task.
+
+    A head that the saved adapter doesn't have starts new.
+    """
+    from peft import PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    register_adapters()
+    config = PeftConfig.from_pretrained(str(folder))
+    config.task_type = task_type
+    config.inference_mode = False
+    wrapped: PeftModel = get_peft_model(model, config)
+    new = get_peft_model_state_dict(wrapped)
+    set_peft_model_state_dict(wrapped, {**new, **load_peft_weights(str(folder), device="cpu")})
+    return wrapped
+
+
+def linear_layers(model: Any) -> list[str]:
+    """Last names of the model's linear layers, each once."""
+    import torch
+
+    names = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    return sorted(names)

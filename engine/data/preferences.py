@@ -1,0 +1,170 @@
+"""Preference pairs: a prompt with a preferred and a rejected answer, out of the shapes they come in.
+
+The prompt stands in a field of its own, or in front of both answers (turns or text that the two share), or in HH
+transcripts (`Human: … Assistant: …`).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.data.read import Problem, Row
+from engine.data.shapes import (
+    ROLES,
+    Conversation,
+    Message,
+    RowFault,
+    is_transcript,
+    make_turn,
+    read_text,
+    read_turns,
+    system_turns,
+)
+
+_TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):[ \t]*")
+_PROMPT_FIELDS = ("prompt", "messages", "question", "instruction")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Turns that end in the user's, and two answers to them, the first preferred."""
+
+    prompt: list[Message]
+    chosen: Message
+    rejected: Message
+    source: str
+    line: int
+    tools: list[Any] | None = None
+
+    @property
+    def reference(self) -> str:
+        """The preferred answer."""
+        return str(self.chosen["content"])
+
+    @property
+    def conversations(self) -> tuple[Conversation, Conversation]:
+        """The prompt with the preferred answer, and with the rejected one."""
+        return (
+            Conversation([*self.prompt, self.chosen], self.source, self.line, self.tools),
+            Conversation([*self.prompt, self.rejected], self.source, self.line, self.tools),
+        )
+
+
+def pairs_from(rows: Sequence[Row]) -> tuple[list[Pair], list[Problem]]:
+    """Pairs in the order of the rows, and a problem for each row that can't be one."""
+    pairs: list[Pair] = []
+    problems: list[Problem] = []
+    for row in rows:
+        try:
+            pairs.append(_pair(row))
+        except RowFault as fault:
+            problems.append(Problem(row.line, fault.field, fault.reason, row.source))
+    return pairs, problems
+
+
+def _pair(row: Row) -> Pair:
+    chosen, rejected = _answer(row, "chosen"), _answer(row, "rejected")
+    if chosen == rejected:
+        raise RowFault("rejected", "both answers are the same: nothing can be learned from them")
+    field = next((name for name in _PROMPT_FIELDS if row.fields.get(name)), None)
+    if field is not None:
+        prompt = _explicit_prompt(row, field)
+        chosen, rejected = _without(prompt, chosen), _without(prompt, rejected)
+    elif isinstance(chosen, str) and isinstance(rejected, str):
+        prompt, chosen, rejected = _split_text(chosen, rejected)
+        prompt = [*system_turns(row), *prompt]
+    elif isinstance(chosen, list) and isinstance(rejected, list):
+        prompt, chosen, rejected = _split_turns(chosen, rejected)
+    else:
+        raise RowFault("rejected", "one answer is text and the other turns")
+    _check_prompt(prompt)
+    tools = row.fields.get("tools")
+    last, other = _last_turn(chosen, "chosen"), _last_turn(rejected, "rejected")
+    if last == other:
+        raise RowFault("rejected", "both answers are the same: nothing can be learned from them")
+    return Pair(prompt, last, other, row.source, row.line, tools)
+
+
+def _answer(row: Row, field: str) -> str | list[Message]:
+    value = row.fields.get(field)
+    if isinstance(value, list):
+        return read_turns(row, field, "role", "content")
+    if isinstance(value, dict) and "content" in value:
+        return [make_turn(str(value.get("role") or "assistant"), str(value["content"]))]
+    text = read_text(row, field)
+    return _transcript(text, field) if is_transcript(text) else text
+
+
+def _explicit_prompt(row: Row, field: str) -> list[Message]:
+    value = row.fields[field]
+    if isinstance(value, list):
+        return read_turns(row, field, "role", "content")
+    text = read_text(row, field)
+    if is_transcript(text) or text.lstrip().startswith("Human:"):
+        turns = _transcript(text, field)
+        return turns[:-1] if turns[-1]["role"] == "assistant" and not turns[-1]["content"] else turns
+    extra = row.fields.get("input") if field == "instruction" else None
+    return [*system_turns(row), make_turn("user", f"{text}\n\n{extra}" if extra else text)]
+
+
+def _without(prompt: list[Message], answer: str | list[Message]) -> str | list[Message]:
+    """The answer's own turns, where the prompt's stand before them once more."""
+    if isinstance(answer, str) or len(answer) == 1:
+        return answer
+    users = [turn["content"] for turn in prompt if turn["role"] == "user"]
+    before = [turn["content"] for turn in answer[:-1] if turn["role"] == "user"]
+    return answer[-1:] if before == users else answer
+
+
+def _split_turns(chosen: list[Message], rejected: list[Message]) -> tuple[list[Message], list[Message], list[Message]]:
+    shared = 0
+    while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
+        shared += 1
+    return chosen[:shared], chosen[shared:], rejected[shared:]
+
+
+def _split_text(chosen: str, rejected: str) -> tuple[list[Message], str, str]:
+    """The text that both begin with, up to its last space or line end, is the prompt."""
+    shared = 0
+    while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
+        shared += 1
+    while shared > 0 and not chosen[shared - 1].isspace():
+        shared -= 1
+    if not chosen[:shared].strip():
+        raise RowFault("prompt", "is missing, and the two answers share no beginning that could be it")
+    return [make_turn("user", chosen[:shared].strip())], chosen[shared:].strip(), rejected[shared:].strip()
+
+
+def _transcript(text: str, field: str) -> list[Message]:
+    marks = list(_TURN.finditer(text))
+    if not marks or text[: marks[0].start()].strip():
+        raise RowFault(field, "is not a transcript that begins with Human:")
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return [make_turn(roles[mark[1]], text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
+
+
+def _check_prompt(prompt: list[Message]) -> None:
+    if not prompt:
+        raise RowFault("prompt", "is missing: the two answers share no turns before they differ")
+    for number, turn in enumerate(prompt):
+        if turn["role"] not in ROLES:
+            raise RowFault(f"prompt turn {number + 1}", f"role {turn['role']!r} is not one of {', '.join(ROLES)}")
+    if prompt[-1]["role"] not in ("user", "tool"):
+        raise RowFault("prompt", f"ends in {prompt[-1]['role']}'s turn; an answer follows the user's")
+
+
+def _last_turn(answer: str | list[Message], field: str) -> Message:
+    if isinstance(answer, str):
+        if not answer.strip():
+            raise RowFault(field, "is empty once the shared beginning is taken off")
+        return make_turn("assistant", answer)
+    if len(answer) != 1:
+        reason = "has no answer after the shared turns" if not answer else "the two part before their last answer"
+        raise RowFault(field, reason)
+    if answer[0]["role"] != "assistant":
+        raise RowFault(field, f"ends in {answer[0]['role']}'s turn, not in an answer")
+    if not str(answer[0]["content"]).strip() and not answer[0].get("tool_calls"):
+        raise RowFault(field, "is empty")
+    return answer[0]

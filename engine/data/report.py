@@ -1,0 +1,207 @@
+"""What `rung check DATA` says: every row used, or reported with its line and the reason."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.data.encode import Encoded, LossOn, encode, stop_ids
+from engine.data.read import Problem, Row, read_rows
+from engine.data.shapes import Example, Passage, convert, detect_shape, rename_columns
+from engine.errors import EngineError
+from engine.files import canonical_json, sha256_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """Counts over one data source under one tokenizer and `max_length`. Lengths are in tokens."""
+
+    shape: str
+    rows: int
+    used: int
+    tokens: int
+    trained_tokens: int
+    truncated: int
+    answers_cut: int
+    duplicates: int
+    longest: int
+    median_length: int
+    stop_token_trained: int
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as CONTRACTS' `check DATA` prints it."""
+        return asdict(self) | {"problems": [problem.to_json() for problem in self.problems]}
+
+
+class EncodedRow(Protocol):
+    """What every method's encoded rows tell about themselves, in tokens."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def full_length(self) -> int: ...
+    @property
+    def cut(self) -> int: ...
+    @property
+    def trained_tokens(self) -> int: ...
+    @property
+    def learned(self) -> list[int]: ...
+    @property
+    def answer_cut(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """Examples with their encodings, row for row, and the report on them; of which kind is the method's to know."""
+
+    examples: list[Any]
+    encoded: list[Any]
+    report: DataReport
+
+
+@dataclass(frozen=True)
+class ShapedRows:
+    """Rows under their wanted column names, their shape, and the lines that are not rows."""
+
+    rows: list[Row]
+    shape: str
+    problems: list[Problem]
+
+    @property
+    def count(self) -> int:
+        """Rows in all, with those that can't be read."""
+        return len(self.rows) + len(self.problems)
+
+
+def read_shaped(path: Path, shape: str = "auto", columns: dict[str, str] | None = None) -> ShapedRows:
+    """The rows of a data source and their shape; `auto` is detected."""
+    rows, problems = read_rows(path)
+    rows = rename_columns(rows, columns or {})
+    return ShapedRows(rows, detect_shape(rows) if shape == "auto" else shape, problems)
+
+
+def read_examples(path: Path, shape: str, columns: dict[str, str]) -> tuple[str, list[Example], list[Problem], int]:
+    """(shape, examples, problems, rows in all) of a data source; `auto` is detected."""
+    read = read_shaped(path, shape, columns)
+    examples, faults = convert(read.rows, read.shape, {})
+    return read.shape, examples, read.problems + faults, read.count
+
+
+def load_data(
+    path: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    shape: str = "auto",
+    columns: dict[str, str] | None = None,
+    max_length: int = 1024,
+    loss_on: LossOn = "assistant",
+    template_args: dict[str, Any] | None = None,
+    model_stop_ids: Sequence[int] = (),
+) -> LoadedData:
+    """All usable examples of `path`, encoded, and the report. Raises EngineError when nothing can be used."""
+    found, examples, problems, num_rows = read_examples(path, shape, columns or {})
+    encoded: list[Encoded] = []
+    kept: list[Example] = []
+    for example in examples:
+        item = encode(example, tokenizer, max_length, loss_on, template_args)
+        if item.trained_tokens == 0:
+            reason = f"no trained token is left: {item.full_length} tokens, max_length {max_length}"
+            problems.append(Problem(item.line, "answer", reason, item.source))
+            continue
+        encoded.append(item)
+        kept.append(example)
+    if not encoded:
+        raise nothing_usable(path, problems)
+    report = make_report(found, num_rows, kept, encoded, problems, stop_ids(tokenizer, model_stop_ids))
+    return LoadedData(kept, encoded, report)
+
+
+def nothing_usable(path: Path, problems: Sequence[Problem]) -> EngineError:
+    """The error for a data source of which no row can be used."""
+    details = "\n".join(f"{p.source} line {p.line}: {p.field}: {p.reason}" for p in problems[:5])
+    return EngineError(f"No row of {path} can be used", details, "mend the rows, or raise data.max_length")
+
+
+def subset(data: LoadedData, numbers: Sequence[int]) -> LoadedData:
+    """Some of the examples with their encodings; counts of the report follow, its problems stay with the whole."""
+    encoded = [data.encoded[number] for number in numbers]
+    report = replace(
+        data.report,
+        used=_count_rows(encoded),
+        tokens=sum(item.tokens for item in encoded),
+        trained_tokens=sum(item.trained_tokens for item in encoded),
+        truncated=sum(1 for item in encoded if item.cut),
+        answers_cut=sum(1 for item in encoded if item.answer_cut),
+        problems=[],
+        notes=[],
+    )
+    return LoadedData([data.examples[number] for number in numbers], encoded, report)
+
+
+def make_report(
+    shape: str,
+    num_rows: int,
+    examples: Sequence[Any],
+    encoded: Sequence[EncodedRow],
+    problems: Sequence[Problem],
+    stops: set[int],
+    notes: Sequence[str] = (),
+) -> DataReport:
+    """The report on rows of any kind."""
+    lengths = sorted(item.full_length for item in encoded)
+    cut = [item for item in encoded if item.cut > 0]
+    said = list(notes)
+    if cut:
+        said.append(f"rows longer than max_length that lose their end: {len(cut)} ({lines_of(cut)})")
+    return DataReport(
+        shape=shape,
+        rows=num_rows,
+        used=_count_rows(encoded),
+        tokens=sum(item.tokens for item in encoded),
+        trained_tokens=sum(item.trained_tokens for item in encoded),
+        truncated=len(cut),
+        answers_cut=sum(1 for item in cut if item.answer_cut),
+        duplicates=len(examples) - len({example_hash(example) for example in examples}),
+        longest=lengths[-1],
+        median_length=lengths[len(lengths) // 2],
+        stop_token_trained=sum(1 for item in encoded if not stops.isdisjoint(item.learned)),
+        problems=sorted(problems, key=lambda problem: (problem.source, problem.line)),
+        notes=said,
+    )
+
+
+def _count_rows(encoded: Sequence[EncodedRow]) -> int:
+    """Rows of the source that are used; one may have become several."""
+    return len({(item.source, item.line) for item in encoded})
+
+
+def lines_of(rows: Sequence[Any], most: int = 8) -> str:
+    """`lines 3, 9, …` of rows or problems."""
+    return (
+        ("line " if len(rows) == 1 else "lines ")
+        + ", ".join(str(row.line) for row in rows[:most])
+        + (", …" if len(rows) > most else "")
+    )
+
+
+def example_hash(example: Any) -> str:
+    """A hash of what the example says, wherever it stands."""
+    said = {name: value for name, value in vars(example).items() if name not in ("source", "line")}
+    return sha256_text(canonical_json(said))
+
+
+def group_of(example: Any) -> str:
+    """What must not be torn apart between training and validation: rows that begin with the same user's turn."""
+    if isinstance(example, Passage):
+        return example_hash(example)
+    first = next((turn["content"] for turn in example.prompt if turn["role"] == "user"), "")
+    return sha256_text(canonical_json(first))

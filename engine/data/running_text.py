@@ -1,0 +1,89 @@
+"""Running text for continued pretraining: rows or documents, cut into windows so that none of it is lost."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.data.encode import Encoded, encode, stop_ids
+from engine.data.needs import METHOD_SHAPES, wrong_shape
+from engine.data.read import COMPRESSIONS, DATA_SUFFIXES, Problem
+from engine.data.report import LoadedData, make_report, nothing_usable, read_shaped
+from engine.data.shapes import Example, Passage, convert
+from engine.retrieval.loaders import load_documents
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_ANY_LENGTH = 1 << 30
+_SHORTEST = 2
+"""Tokens: the first one of a window is never predicted."""
+
+
+def load_running_text(
+    path: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    shape: str = "auto",
+    columns: dict[str, str] | None = None,
+    max_length: int = 1024,
+    template_args: dict[str, Any] | None = None,
+) -> LoadedData:
+    """All text of `path`, every token learned, in windows of at most `max_length` tokens.
+
+    `path` is a data file (text rows; chats are taken as their template writes them), a document, or a folder of either.
+    Windows of one text are near equal in length and stay together when rows are held out.
+    """
+    found, texts, problems, count = _read(path, shape, columns or {})
+    windows: list[Encoded] = []
+    owners: list[Example] = []
+    for text in texts:
+        whole = encode(text, tokenizer, _ANY_LENGTH, "all", template_args)
+        if whole.tokens < _SHORTEST:
+            problems.append(Problem(text.line, "text", "is a single token", text.source))
+            continue
+        pieces = windows_of(whole, max_length)
+        windows += pieces
+        owners += [text] * len(pieces)
+    if not windows:
+        raise nothing_usable(path, problems)
+    notes = []
+    if len(windows) > len(texts):
+        notes.append(f"{len(texts)} texts are cut into {len(windows)} windows of at most {max_length} tokens")
+    report = make_report(found, count, texts, windows, problems, stop_ids(tokenizer), notes)
+    return LoadedData(owners, windows, report)
+
+
+def windows_of(whole: Encoded, max_length: int) -> list[Encoded]:
+    """Near equal, consecutive parts of a text's tokens, none longer than `max_length`."""
+    number = -(-whole.tokens // max_length)
+    edges = [round(whole.tokens * at / number) for at in range(number + 1)]
+    return [
+        replace(whole, input_ids=whole.input_ids[low:high], labels=whole.labels[low:high], full_length=high - low)
+        for low, high in zip(edges, edges[1:], strict=False)
+    ]
+
+
+def is_documents(path: Path) -> bool:
+    """Whether a path holds documents rather than data rows."""
+    if path.is_dir():
+        return not any(_is_rows(file) for file in path.rglob("*") if file.is_file())
+    return path.is_file() and not _is_rows(path)
+
+
+def _is_rows(file: Path) -> bool:
+    suffixes = [suffix for suffix in file.suffixes if suffix not in COMPRESSIONS]
+    return bool(suffixes) and suffixes[-1] in DATA_SUFFIXES
+
+
+def _read(path: Path, shape: str, columns: dict[str, str]) -> tuple[str, Sequence[Example], list[Problem], int]:
+    if is_documents(path):
+        documents, reports = load_documents(path)
+        problems = [Problem(item.line or 0, "", item.reason, item.path) for item in reports if item.level != "note"]
+        texts = [Passage(document.text, document.path, 1) for document in documents]
+        return "documents", texts, problems, len(texts) + len(problems)
+    read = read_shaped(path, shape, columns)
+    if read.shape not in METHOD_SHAPES["cpt"]:
+        raise wrong_shape(str(path), read.shape, METHOD_SHAPES["cpt"])
+    examples, faults = convert(read.rows, read.shape, {})
+    return read.shape, examples, [*read.problems, *faults], read.count

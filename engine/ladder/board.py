@@ -1,0 +1,195 @@
+"""The scoreboard: candidates, their scores with intervals, their differences, and the verdict, as one JSON file.
+
+`scoreboard.json` is written by the worker that evaluates, so that a screen shows it without computing anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from engine.errors import EngineError
+from engine.files import read_json, write_json_atomic
+from engine.ladder.answers import Answer, AnswerStore
+from engine.ladder.entries import Entry, read_entries
+from engine.ladder.examples import EvaluationExample
+from engine.ladder.held_out import held_out_facts
+from engine.ladder.judging import judge_figures, judge_words
+from engine.ladder.pairs import Measured, compare_candidates
+from engine.ladder.scoring import kept_scores, score_key
+from engine.ladder.spec import RUNGS, Rung
+from engine.ladder.training_cost import TrainingCost, break_even, training_cost
+from engine.ladder.verdict import Question, Verdict, decide
+from engine.measure.metrics.spec import MetricSpec
+from engine.measure.metrics.summary import aggregate
+from engine.measure.paired import Pair
+from engine.project.schema import ProjectSettings
+
+BOARD_FILE = "scoreboard.json"
+
+
+@dataclass(frozen=True)
+class _Standing:
+    entry: Entry
+    measured: Measured
+    answers: list[Answer]
+    others: dict[str, dict[str, float]]
+
+
+def build_board(
+    root: Path,
+    project: ProjectSettings,
+    metrics: Sequence[MetricSpec],
+    examples: Sequence[EvaluationExample],
+    skipped: Mapping[Rung, str] | None = None,
+) -> dict[str, Any]:
+    """The scoreboard over all candidates that are scored on every one of these held-out examples.
+
+    `skipped` says why a rung has no candidate.
+    """
+    main = metrics[0]
+    standings = [found for entry in read_entries(root) if (found := _standing(root, project, entry, metrics, examples))]
+    standings.sort(key=lambda item: (RUNGS.index(item.entry.rung), item.entry.added))
+    pairs = compare_candidates(main, [item.measured for item in standings])
+    verdict = decide(_speakers(standings), Question(main, project.target, project.margin), skipped)
+    return {
+        "scoreboard": [_row(root, project, main, item, standings) for item in standings],
+        "pairs": [_pair(pair) for pair in pairs],
+        "verdict": verdict.to_json(),
+        "metric": main.key,
+        "judge": judge_words(root) if any(metric.name == "judge" for metric in metrics) else None,
+        "target": project.target,
+        "margin": project.margin,
+        "held_out": {"n": len(examples), **held_out_facts(root)},
+    }
+
+
+def write_board(root: Path, board: Mapping[str, Any]) -> None:
+    """Replace the project's scoreboard."""
+    write_json_atomic(root / BOARD_FILE, dict(board))
+
+
+def read_board(root: Path) -> dict[str, Any]:
+    """The project's scoreboard. Raises EngineError where nothing was evaluated yet."""
+    path = root / BOARD_FILE
+    if not path.exists():
+        raise EngineError(
+            f"{root} has no scoreboard yet", "nothing was scored on the held-out rows", "rung climb, or rung eval"
+        )
+    board: dict[str, Any] = read_json(path)
+    return board
+
+
+def verdict_of(board: Mapping[str, Any]) -> Verdict:
+    """The verdict that a scoreboard holds."""
+    value = board["verdict"]
+    return Verdict(value["rung"], value["candidate"], value["reasons"], value.get("examples_needed"))
+
+
+def _standing(
+    root: Path,
+    project: ProjectSettings,
+    entry: Entry,
+    metrics: Sequence[MetricSpec],
+    examples: Sequence[EvaluationExample],
+) -> _Standing | None:
+    answers = AnswerStore(root, entry.candidate).answers
+    scores = [kept_scores(root, project, entry.candidate, entry.spec, metric, examples, answers) for metric in metrics]
+    if not examples or scores[0] is None:
+        return None
+    estimate = aggregate(metrics[0], scores[0])
+    measured = Measured(entry.candidate, entry.rung, entry.label, estimate, tuple(scores[0]))
+    others = {}
+    for metric, found in zip(metrics[1:], scores[1:], strict=True):
+        if found is not None:
+            other = aggregate(metric, found)
+            others[metric.key] = {"score": other.score, "low": other.low, "high": other.high, "n": other.n}
+    return _Standing(entry, measured, [answers[example.id] for example in examples], others)
+
+
+def _speakers(standings: Sequence[_Standing]) -> list[Measured]:
+    """Who speaks for each rung: the candidate chosen on the validation rows; where none was, all of the rung's."""
+    settled = {item.entry.rung for item in standings if item.entry.chosen}
+    return [item.measured for item in standings if item.entry.chosen or item.entry.rung not in settled]
+
+
+def _row(
+    root: Path, project: ProjectSettings, metric: MetricSpec, item: _Standing, standings: Sequence[_Standing]
+) -> dict[str, Any]:
+    entry, estimate, answers = item.entry, item.measured.estimate, item.answers
+    latencies = [answer.latency_s for answer in answers if answer.latency_s is not None]
+    training = training_cost(root, entry.spec.run) if entry.spec.run is not None else None
+    row: dict[str, Any] = {
+        "candidate": entry.candidate,
+        "rung": entry.rung,
+        "label": entry.label,
+        "metric": metric.key,
+        "score": estimate.score,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n": estimate.n,
+        "tokens_in": _mean([answer.tokens_in for answer in answers]),
+        "tokens_out": _mean([answer.tokens_out for answer in answers]),
+        "latency_s": median(latencies) if latencies else None,
+        "cost": _cost(project, entry, answers),
+        "truncated": sum(answer.truncated for answer in answers),
+        "prompts_cut": sum(bool(answer.cuts) for answer in answers),
+        "forgetting": training.forgetting if training else None,
+        "chosen": entry.chosen,
+        "run": entry.spec.run,
+        "seeds": 1 if training else None,
+        "break_even": _break_even(item, training, standings),
+    }
+    if metric.name == "judge":
+        row["judge"] = judge_figures(root, entry.candidate, score_key(project, metric, entry.spec))
+    return row | ({"metrics": item.others} if item.others else {})
+
+
+def _mean(counts: Sequence[int | None]) -> float | None:
+    known = [count for count in counts if count is not None]
+    return round(fmean(known), 1) if known else None
+
+
+def _cost(project: ProjectSettings, entry: Entry, answers: Sequence[Answer]) -> float | None:
+    """Mean price of an answer, in the currency of rung.yaml's prices; None where no price is given."""
+    endpoint = next((one for one in project.endpoints if one.name == entry.spec.endpoint), None)
+    if endpoint is not None:
+        if endpoint.price_in is None or endpoint.price_out is None:
+            return None
+        counts = [(answer.tokens_in, answer.tokens_out) for answer in answers]
+        known = [(read, written) for read, written in counts if read is not None and written is not None]
+        prices = [(read * endpoint.price_in + written * endpoint.price_out) / 1e6 for read, written in known]
+        return fmean(prices) if prices else None
+    if project.budget.machine_hour is None:
+        return None
+    return fmean(answer.seconds for answer in answers) * project.budget.machine_hour / 3600
+
+
+def _break_even(item: _Standing, training: TrainingCost | None, standings: Sequence[_Standing]) -> int | None:
+    """Answers after which the training's time is won back against the best candidate of a lower rung; None if never."""
+    lower = [other for other in standings if other.entry.rung != "tune" and other.entry.spec.endpoint is None]
+    if training is None or training.seconds is None or not lower:
+        return None
+    best = max(lower, key=lambda other: other.measured.estimate.score)
+    return break_even(training.seconds, _seconds(best), _seconds(item))
+
+
+def _seconds(item: _Standing) -> float:
+    return fmean(answer.seconds for answer in item.answers)
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    found = pair.difference
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p": pair.p_adjusted,
+        "p_single": found.p,
+        "n": found.n,
+        "a_better": found.a_better,
+        "b_better": found.b_better,
+    }

@@ -1,0 +1,157 @@
+"""The whole ladder without a hand on it: every rung that applies, measured on one held-out set, and the verdict.
+
+Every choice follows from files (answers, scores, runs), so a climb that was killed is simply begun again: what is on
+disk is not done twice. Used only inside a worker.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError
+from engine.events import Event, Warned
+from engine.ladder.bench import Bench
+from engine.ladder.board import build_board, write_board
+from engine.ladder.budget import Spending
+from engine.ladder.climb_record import ClimbRecord
+from engine.ladder.entries import read_entries
+from engine.ladder.events import Decided, Skipped
+from engine.ladder.prompt_rung import climb_prompt
+from engine.ladder.rag_rung import climb_rag
+from engine.ladder.spec import RUNGS, CandidateSpec, Rung
+from engine.ladder.tune_rung import climb_tune
+from engine.ladder.verdict import Question
+from engine.measure.intervals import Estimate
+from engine.project.schema import ProjectSettings
+
+
+@dataclass(frozen=True)
+class ClimbOptions:
+    """What one climb is asked to do. `rungs` limits it; `stop_early` ends it at the first that clears the target."""
+
+    rungs: tuple[Rung, ...] = RUNGS
+    stop_early: bool = False
+
+
+@dataclass
+class _Way:
+    """What the rungs below have found."""
+
+    chosen: dict[Rung, CandidateSpec] = field(default_factory=dict)
+    scores: dict[Rung, Estimate] = field(default_factory=dict)
+
+
+class Climb:
+    """One climb of a project; `interrupted` gives a reason to break off, or None."""
+
+    def __init__(
+        self,
+        root: Path,
+        project: ProjectSettings,
+        options: ClimbOptions,
+        record: ClimbRecord,
+        report: Callable[[Event], None],
+        interrupted: Callable[[], str | None],
+    ) -> None:
+        self._project, self._options, self._record = project, options, record
+        self._report, self._interrupted = report, interrupted
+        self._spending = Spending(project.budget, record.seconds)
+        self._tokens_before = record.tokens
+        self._bench = Bench(root, project, report, lambda: self._exhausted() is not None)
+        self._way = _Way({entry.rung: entry.spec for entry in read_entries(root) if entry.chosen})
+
+    def run(self) -> dict[str, Any]:
+        """Climb, write the scoreboard after every rung, and give it as it stands in the end."""
+        rungs: dict[Rung, Callable[[], CandidateSpec]] = {
+            "prompt": self._prompt, "rag": self._rag, "tune": self._tune,
+        }  # fmt: skip
+        for rung in RUNGS:
+            why = self._reason_to_skip(rung)
+            if why is None:
+                why = self._measure(rung, rungs[rung])
+            if why is not None:
+                self._record.skipped[rung] = why
+                self._report(Skipped(rung, why))
+            self._keep_record()
+        board = self._write_board()
+        verdict = board["verdict"]
+        self._report(Decided(verdict["rung"], verdict["candidate"], verdict["reasons"]))
+        return board
+
+    def _measure(self, rung: Rung, climb: Callable[[], CandidateSpec]) -> str | None:
+        """Measure a rung and give None, or why it could not be."""
+        self._record.skipped.pop(rung, None)
+        try:
+            spec = climb()
+        except EngineError as error:
+            # A rung that fails doesn't take the others down; without the first one there is nothing to stand on.
+            if rung == "prompt" or self._interrupted() is not None:
+                raise
+            self._report(Warned(error.message, error.details, error.hint))
+            return f"{error.message}. {error.details}".strip()
+        self._way.chosen[rung] = spec
+        _, self._way.scores[rung] = self._bench.score_held_out(spec, spec.label, chosen=True)
+        self._write_board()
+        return None
+
+    def _reason_to_skip(self, rung: Rung) -> str | None:
+        if rung not in self._options.rungs:
+            return "it was left out of this climb"
+        if (spent := self._exhausted()) is not None:
+            return spent
+        if self._options.stop_early and (cleared := self._cleared()) is not None:
+            return f"{cleared} clears the target already (--stop-early)"
+        if rung == "rag" and self._project.documents is None:
+            return "the project has no documents"
+        if rung == "tune" and self._project.data.train is None:
+            return "the project has no training rows"
+        return None
+
+    def _cleared(self) -> Rung | None:
+        question = Question(self._bench.metric, self._project.target, self._project.margin)
+        if question.target is None:
+            return None
+        return next((rung for rung, score in self._way.scores.items() if question.clears(score)), None)
+
+    def _prompt(self) -> CandidateSpec:
+        best = climb_prompt(self._bench).spec
+        for endpoint in self._project.endpoints:
+            self._measure_endpoint(best.model_copy(update={"endpoint": endpoint.name}))
+        return best
+
+    def _measure_endpoint(self, spec: CandidateSpec) -> None:
+        """A model behind an endpoint, asked in the same words: a row of the scoreboard, not a rung."""
+        try:
+            self._bench.score_held_out(spec, spec.label, chosen=False)
+        except EngineError as error:
+            self._report(Warned(error.message, error.details, error.hint))
+
+    def _rag(self) -> CandidateSpec:
+        findings = climb_rag(self._bench, self._way.chosen.get("prompt"))
+        self._record.retrieval = findings.to_json()
+        return findings.best.spec
+
+    def _tune(self) -> CandidateSpec:
+        best = climb_tune(
+            self._bench, self._way.chosen.get("rag"), lambda: self._interrupted() or self._exhausted()
+        ).spec
+        if best.run is not None and best.run not in self._record.runs:
+            self._record.runs.append(best.run)
+        return best
+
+    def _exhausted(self) -> str | None:
+        self._record.tokens = self._tokens_before + self._bench.answerer.tokens
+        return self._spending.exhausted(self._record.tokens)
+
+    def _keep_record(self) -> None:
+        self._record.seconds = self._spending.seconds
+        self._record.save()
+
+    def _write_board(self) -> dict[str, Any]:
+        board = build_board(
+            self._bench.root, self._project, self._bench.metrics, self._bench.held_out, self._record.skipped
+        )
+        board["retrieval"] = self._record.retrieval
+        write_board(self._bench.root, board)
+        return board

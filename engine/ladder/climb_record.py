@@ -1,0 +1,37 @@
+"""What a climb keeps beside answers and scores: time and tokens spent, rungs skipped and why, the runs it trained."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.files import read_json, write_json_atomic
+from engine.ladder.spec import Rung
+
+
+@dataclass
+class ClimbRecord:
+    """The record of one climb over all its sittings. `key` names what it was asked for: another key begins anew."""
+
+    path: Path
+    key: str
+    seconds: float = 0.0
+    tokens: int = 0
+    skipped: dict[Rung, str] = field(default_factory=dict)
+    retrieval: dict[str, Any] | None = None
+    runs: list[str] = field(default_factory=list)
+    finished: bool = False
+
+    def save(self) -> None:
+        """Replace the file."""
+        value = asdict(self)
+        del value["path"]
+        write_json_atomic(self.path, value)
+
+
+def open_record(path: Path, key: str) -> ClimbRecord:
+    """The record of the unfinished climb of this key, or a fresh one."""
+    if path.exists():
+        value = read_json(path)
+        if value.get("key") == key and not value.get("finished"):
+            return ClimbRecord(path, **value)
+    return ClimbRecord(path, key)

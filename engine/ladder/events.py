@@ -1,0 +1,63 @@
+"""What a climb and an evaluation tell beside the common events."""
+
+from dataclasses import dataclass, field
+
+from engine.events import Event
+
+
+@dataclass(frozen=True)
+class Tried(Event):
+    """A variant was tried on validation rows."""
+
+    type = "tried"
+    rung: str
+    label: str
+    candidate: str
+    metric: str
+    score: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Scored(Event):
+    """A candidate was scored on the held-out rows."""
+
+    type = "scored"
+    rung: str
+    label: str
+    candidate: str
+    metric: str
+    score: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Chosen(Event):
+    """The validation rows decided for one of several variants."""
+
+    type = "chosen"
+    rung: str
+    label: str
+    candidate: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Skipped(Event):
+    """A rung was not climbed."""
+
+    type = "skipped"
+    rung: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Decided(Event):
+    """The verdict."""
+
+    type = "decided"
+    rung: str
+    candidate: str | None
+    reasons: list[str] = field(default_factory=list)

@@ -1,0 +1,87 @@
+"""Rows of a split as things to answer: what is asked, what is wanted, and the row's own fields for metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.data.read import Problem, read_rows
+from engine.data.shapes import Conversation, Message, convert, detect_shape, rename_columns
+from engine.errors import EngineError
+from engine.files import canonical_json, sha256_text
+from engine.project.schema import ProjectData, ProjectSettings
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class EvaluationExample:
+    """One row to be answered. `id` is a hash of what is asked and wanted, so that it doesn't hang on its line."""
+
+    id: str
+    messages: tuple[Message, ...]
+    reference: str
+    fields: Mapping[str, Any]
+    line: int
+
+    @property
+    def question(self) -> str:
+        """The text of the last turn before the answer."""
+        return text_of(self.messages[-1])
+
+
+@dataclass(frozen=True)
+class LoadedSplit:
+    """The examples of a split in the file's order, and the rows that can't be used."""
+
+    examples: list[EvaluationExample]
+    problems: list[Problem]
+
+
+def load_split(root: Path, settings: ProjectSettings, split: Split) -> LoadedSplit:
+    """The examples of one of the project's splits. Raises EngineError where there is none, or nothing to answer."""
+    file: str | None = getattr(settings.data, split)
+    if file is None:
+        raise EngineError(
+            f"The project has no {split} rows",
+            f"rung.yaml: data.{split} is null",
+            "rung new --train FILE splits a file",
+        )
+    return read_examples(root / file, settings.data)
+
+
+def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
+    """The examples of a file, read as the project's `data` says."""
+    rows, problems = read_rows(path)
+    renamed = rename_columns(rows, data.columns)
+    shape = detect_shape(renamed) if data.shape == "auto" else data.shape
+    converted, faults = convert(renamed, shape, {})
+    fields = {(row.source, row.line): row.fields for row in renamed}
+    examples: list[EvaluationExample] = []
+    seen: dict[str, int] = {}
+    for item in converted:
+        if not isinstance(item, Conversation):
+            raise EngineError(
+                f"{path} holds running text, which has no answer to score",
+                f"shape: {shape}",
+                "evaluate on rows with a prompt and an answer",
+            )
+        own_fields = fields[item.source, item.line]
+        examples.append(_example(item, own_fields, seen))
+    return LoadedSplit(examples, problems + faults)
+
+
+def text_of(message: Message) -> str:
+    """A turn's text; of a turn in parts, its text parts."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return str(content or "")
+
+
+def _example(item: Conversation, fields: Mapping[str, Any], seen: dict[str, int]) -> EvaluationExample:
+    key = sha256_text(canonical_json([item.prompt, item.reference]))[:16]
+    repeat = seen.get(key, 0)
+    seen[key] = repeat + 1
+    name = key if repeat == 0 else f"{key}-{repeat + 1}"
+    return EvaluationExample(name, tuple(item.prompt), item.reference, fields, item.line)

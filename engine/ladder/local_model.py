@@ -1,0 +1,101 @@
+"""Local models that answer: one base with its adapters in memory at a time, kept for the next candidate.
+
+Used only inside a worker: imports torch.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.events import Event, Phase, Recovered
+from engine.generation import Decoding
+from engine.ladder.spec import CandidateSpec
+from engine.models import pick_device, resolve_dtype
+from engine.recipe.schema import ModelSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.ladder.batched import Generated, Request
+    from engine.worker.candidates import LoadedCandidates
+
+BASE = "base"
+
+
+class LocalModels:
+    """Loads what a specification names when it is first needed."""
+
+    def __init__(self, root: Path, report: Callable[[Event], None]) -> None:
+        self._root, self._report = root, report
+        self._loaded: LoadedCandidates | None = None
+
+    def dtype(self, settings: ModelSettings) -> str:
+        """The word for the weights' type here, with `auto` resolved."""
+        if settings.dtype != "auto":
+            return settings.dtype
+        return str(resolve_dtype(settings, pick_device())).removeprefix("torch.")
+
+    def open(self, spec: CandidateSpec) -> "OpenModel":
+        """The model of a specification, loaded."""
+        from engine.worker.candidates import LoadedCandidates
+
+        if self._loaded is None or self._loaded.settings != spec.model:
+            self.unload()
+            self._report(Phase("load"))
+            self._loaded = LoadedCandidates(spec.model, self._root, pick_device())
+        label = spec.adapter or BASE
+        if label not in self._loaded.labels:
+            self._loaded.attach(label, self._root / label)
+        return OpenModel(self._loaded, label, self._report)
+
+    def unload(self) -> None:
+        """Give the memory back, for example to a training run."""
+        if self._loaded is not None:
+            self._loaded.unload()
+            self._loaded = None
+
+
+class OpenModel:
+    """One candidate's model: its tokenizer, its limits, and answers to batches of prompts."""
+
+    def __init__(self, loaded: "LoadedCandidates", label: str, report: Callable[[Event], None]) -> None:
+        self._loaded, self._label, self._report = loaded, label, report
+        self.tokenizer: Any = loaded.tokenizer(label)
+        self.context = loaded.context(label)
+        self.device = loaded.device
+
+    def generate(
+        self, requests: "Sequence[Request]", decoding: Decoding, stop_texts: Sequence[str]
+    ) -> "list[Generated]":
+        """Answers in the order of the requests. A batch that doesn't fit in memory is halved, and that is told."""
+        import torch
+
+        from engine.ladder.batched import generate_batch
+
+        try:
+            with self._forward() as forward:
+                model = self._loaded.model(self._label)
+                stops = self._loaded.stop_ids(self._label)
+                return generate_batch(model, forward, self.tokenizer, requests, decoding, stops, stop_texts)
+        except torch.OutOfMemoryError:
+            if len(requests) == 1:
+                raise
+        torch.cuda.empty_cache()
+        half = len(requests) // 2
+        self._report(Recovered("out of memory while answering", {"batch": len(requests)}, {"batch": half}))
+        return [
+            *self.generate(requests[:half], decoding, stop_texts),
+            *self.generate(requests[half:], decoding, stop_texts),
+        ]
+
+    def forward(self, ids: "torch.Tensor") -> "torch.Tensor":
+        """Logits of token ids [rows, tokens]: [rows, tokens, vocabulary]."""
+        with self._forward() as forward:
+            logits: torch.Tensor = forward(input_ids=ids, use_cache=False).logits
+            return logits
+
+    @contextmanager
+    def _forward(self) -> Iterator[Callable[..., Any]]:
+        with self._loaded.selected((self._label,)) as forward:
+            yield forward

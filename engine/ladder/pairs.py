@@ -1,0 +1,74 @@
+"""Candidates with their scores, and every two of them compared on the examples that both were scored on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from engine.ladder.spec import Rung
+from engine.measure.intervals import Bounds, Estimate
+from engine.measure.metrics.scoring import ExampleScore
+from engine.measure.metrics.spec import MetricSpec
+from engine.measure.metrics.summary import compare_scores
+from engine.measure.paired import Difference, Pair, holm
+
+RUNG_WORDS: dict[Rung, str] = {"prompt": "prompting", "rag": "retrieval", "tune": "fine-tuning"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One candidate's scores on the held-out examples."""
+
+    candidate: str
+    rung: Rung
+    label: str
+    estimate: Estimate
+    scores: tuple[ExampleScore, ...]
+
+    @property
+    def figures(self) -> str:
+        """`0.410 [0.344, 0.480]`."""
+        return f"{self.estimate.score:.3f} [{self.estimate.low:.3f}, {self.estimate.high:.3f}]"
+
+    @property
+    def named(self) -> str:
+        """`retrieval (k=3)`."""
+        return f"{RUNG_WORDS[self.rung]} ({self.label})"
+
+
+def compare_candidates(metric: MetricSpec, measured: Sequence[Measured]) -> list[Pair]:
+    """Every pair, p corrected for their number (Holm). Differences are positive where a is better, for every metric."""
+    pairs = list(combinations(measured, 2))
+    found = [_better_by(metric, compare_scores(metric, a.scores, b.scores)) for a, b in pairs]
+    adjusted = holm([difference.p for difference in found])
+    return [
+        Pair(a.candidate, b.candidate, difference, p)
+        for (a, b), difference, p in zip(pairs, found, adjusted, strict=True)
+    ]
+
+
+def flip(pair: Pair) -> Pair:
+    """The same pair seen from the other side."""
+    return Pair(pair.b, pair.a, _negated(pair.difference), pair.p_adjusted)
+
+
+def oriented_values(
+    metric: MetricSpec, a: Measured, b: Measured
+) -> tuple[tuple[list[float], list[float]], Bounds | None]:
+    """Both candidates' scores on their common examples, and the metric's bounds, turned so that higher is better."""
+    by_id = {one.example: one.score for one in b.scores if one.score is not None}
+    common = [(one.score, by_id[one.example]) for one in a.scores if one.score is not None and one.example in by_id]
+    sign = 1.0 if metric.more_is_better else -1.0
+    bounds = metric.bounds
+    if bounds is not None and sign < 0:
+        bounds = (-bounds[1], -bounds[0])
+    return ([sign * own for own, _ in common], [sign * other for _, other in common]), bounds
+
+
+def _better_by(metric: MetricSpec, difference: Difference) -> Difference:
+    return difference if metric.more_is_better else _negated(difference)
+
+
+def _negated(old: Difference) -> Difference:
+    return replace(
+        old, difference=-old.difference, low=-old.high, high=-old.low, a_better=old.b_better, b_better=old.a_better
+    )

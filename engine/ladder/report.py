@@ -1,0 +1,139 @@
+"""report.md of a climb: the verdict and its reasons, the scoreboard with intervals drawn as text, the pairs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.ladder.advice import Advice
+from engine.ladder.climb_record import ClimbRecord
+from engine.project.schema import ProjectSettings
+
+BAR_WIDTH = 40
+
+
+def climb_report(
+    project: ProjectSettings, board: Mapping[str, Any], record: ClimbRecord, advice: Sequence[Advice]
+) -> str:
+    """The report as Markdown."""
+    verdict = board["verdict"]
+    rows: Sequence[Mapping[str, Any]] = board["scoreboard"]
+    lines = [
+        f"# {project.name}: {_headline(verdict, rows)}",
+        "",
+        *(f"- {reason}" for reason in verdict["reasons"]),
+        "",
+        f"Measured by {board['metric']} on {board['held_out']['n']} held-out examples; intervals are 95 %.",
+        "",
+        *_table(rows),
+        "",
+        "```",
+        *_bars(rows, board.get("target")),
+        "```",
+    ]
+    if board["pairs"]:
+        lines += ["", *_pairs(board["pairs"], {row["candidate"]: f"{row['rung']} ({row['label']})" for row in rows})]
+    if record.retrieval:
+        lines += ["", "## Retrieval by itself, on the validation rows", "", _retrieval(record.retrieval)]
+    if advice:
+        lines += ["", "## Advice", "", *(f"- {one.text} ({one.evidence})" for one in advice)]
+    if record.skipped:
+        lines += ["", "## Not measured", "", *(f"- {rung}: {why}" for rung, why in record.skipped.items())]
+    spent = f"{record.seconds / 60:.1f} minutes, {record.tokens:,} tokens"
+    lines += ["", f"Spent: {spent}. Runs: {', '.join(record.runs) or 'none'}."]
+    return "\n".join(lines) + "\n"
+
+
+def _headline(verdict: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    label = next((row["label"] for row in rows if row["candidate"] == verdict["candidate"]), "")
+    words = {
+        "prompt": f"stop at the prompt ({label})",
+        "rag": f"stop at retrieval ({label})",
+        "tune": f"fine-tune ({label})",
+        "none": "no rung reaches the target",
+        "undecided": "too few examples to tell",
+    }
+    return words[verdict["rung"]]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    header = [
+        "candidate",
+        "score",
+        "95 % interval",
+        "n",
+        "tokens in / out",
+        "latency (s)",
+        "cost",
+        "cut off",
+        "forgets",
+    ]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for row in rows:
+        cells = [
+            f"{row['rung']}: {row['label']}",
+            f"{row['score']:.3f}",
+            f"{row['low']:.3f} to {row['high']:.3f}",
+            str(row["n"]),
+            f"{_or_dash(row['tokens_in'], '{:.0f}')} / {_or_dash(row['tokens_out'], '{:.0f}')}",
+            _or_dash(row["latency_s"], "{:.2f}"),
+            _or_dash(row["cost"], "{:.6f}"),
+            f"{row['truncated']}",
+            _or_dash(row["forgetting"], "{:+.1%}"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _bars(rows: Sequence[Mapping[str, Any]], target: float | None) -> list[str]:
+    """One line a candidate: its interval on a common scale, ● the score, ┊ the target."""
+    if not rows:
+        return []
+    values = [value for row in rows for value in (row["low"], row["high"])] + ([] if target is None else [target])
+    low, high = min(0.0, *values), max(1.0, *values)
+    lines = []
+    for row in rows:
+        places = [" "] * (BAR_WIDTH + 1)
+        if target is not None:
+            places[_place(target, low, high)] = "┊"
+        first, last = _place(row["low"], low, high), _place(row["high"], low, high)
+        for place in range(first, last + 1):
+            places[place] = "─"
+        places[first], places[last] = "├", "┤"
+        places[_place(row["score"], low, high)] = "●"
+        lines.append(f"{row['rung']:<7} {row['score']:6.3f} {''.join(places)} {row['label']}")
+    return [*lines, f"{'':<14} {f'{low:g}':<{BAR_WIDTH}}{high:g}"]
+
+
+def _place(value: float, low: float, high: float) -> int:
+    return round((value - low) / (high - low) * BAR_WIDTH)
+
+
+def _pairs(pairs: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:
+    lines = ["| a | b | a − b | 95 % interval | p (corrected) | only a right | only b right |", "|---" * 7 + "|"]
+    for pair in pairs:
+        lines.append(
+            f"| {names[pair['a']]} | {names[pair['b']]} | {pair['difference']:+.3f} | {pair['low']:+.3f} to "
+            f"{pair['high']:+.3f} | {pair['p']:.3g} | {pair['a_better']} | {pair['b_better']} |"
+        )
+    return lines
+
+
+def _retrieval(found: Mapping[str, Any]) -> str:
+    lines = [str(found["described"]) + "."]
+    if not found["questions"]:
+        return " ".join([*lines, "Which passage is the right one for a question is not known."])
+    lines.append(
+        f"The right passage was in the prompt for {found['found']} of {found['questions']} questions; "
+        f"{found['right_when_found']} of those were answered right."
+    )
+    if found["right_with_gold_alone"] is not None:
+        wrong = found["found"] - found["right_when_found"]
+        lines.append(
+            f"Of the {wrong} others, {found['right_with_gold_alone']} become right when only the right passage is "
+            "shown: those were led astray by the other passages. For the rest, reading or the answer's form is the "
+            "problem."
+        )
+    return " ".join(lines)
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)

@@ -1,0 +1,104 @@
+"""Scores of a candidate's answers, from disk where they are there."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engine.files import sha256_text
+from engine.ladder.answers import Answer, ScoreStore
+from engine.ladder.examples import EvaluationExample
+from engine.ladder.judging import judge_key
+from engine.ladder.spec import CandidateSpec
+from engine.measure.metrics.scoring import ExampleScore, score_example
+from engine.measure.metrics.spec import MetricSpec
+from engine.project.schema import ProjectSettings
+from engine.retrieval.prompting import CITATION
+
+Elsewhere = Callable[[MetricSpec, Sequence[EvaluationExample]], list[dict[str, Any]]]
+"""Lines of scores that need a model: of a metric that is `computed_elsewhere`, for the examples that have none yet."""
+
+
+def score_answers(
+    root: Path,
+    project: ProjectSettings,
+    candidate: str,
+    spec: CandidateSpec,
+    metric: MetricSpec,
+    examples: Sequence[EvaluationExample],
+    answers: Mapping[str, Answer],
+    elsewhere: Elsewhere,
+) -> list[ExampleScore]:
+    """One score an example, in the examples' order; what is not on disk yet is computed and written.
+
+    A score is kept for as long as the answer and the row that it was computed from are the same.
+    """
+    store = ScoreStore(root, candidate)
+    strips = _strips(spec)
+    key = score_key(project, metric, spec)
+    stamps = {example.id: _stamp(example, answers[example.id]) for example in examples}
+    missing = [example for example in examples if not _is_kept(store.get(example.id, key), stamps[example.id])]
+    if missing:
+        if metric.kind.computed_elsewhere:
+            fresh = elsewhere(metric, missing)
+        else:
+            fresh = [asdict(_score(metric, example, answers[example.id], strips)) for example in missing]
+        store.add([line | {"metric": key, "of": stamps[line["example"]]} for line in fresh])
+    return [_from_line(store.get(example.id, key) or {}) for example in examples]
+
+
+def kept_scores(
+    root: Path,
+    project: ProjectSettings,
+    candidate: str,
+    spec: CandidateSpec,
+    metric: MetricSpec,
+    examples: Sequence[EvaluationExample],
+    answers: Mapping[str, Answer],
+) -> list[ExampleScore] | None:
+    """The scores on disk, or None where an example has none, or one of another answer or row."""
+    store, key = ScoreStore(root, candidate), score_key(project, metric, spec)
+    lines = [(example, store.get(example.id, key)) for example in examples]
+    if any(e.id not in answers or not _is_kept(line, _stamp(e, answers[e.id])) for e, line in lines):
+        return None
+    return [_from_line(line or {}) for _, line in lines]
+
+
+def score_key(project: ProjectSettings, metric: MetricSpec, spec: CandidateSpec) -> str:
+    """What the scores are kept under: the metric with its options, and whatever else decides them."""
+    judge = f"+{judge_key(project)}" if metric.name == "judge" else ""
+    return metric.key + ("+plain" if _strips(spec) else "") + judge
+
+
+def without_citations(answer: str, num_passages: int) -> str:
+    """The answer without [1], [2, 3] and the like that name one of its passages, and without the spaces before them."""
+
+    def replace(match: re.Match[str]) -> str:
+        named = [int(number) for number in re.findall(r"\d+", match[0])]
+        return "" if all(1 <= number <= num_passages for number in named) else match[0]
+
+    return re.sub(rf"\s*{CITATION.pattern}", replace, answer).strip()
+
+
+def _strips(spec: CandidateSpec) -> bool:
+    return spec.retrieval is not None and spec.rag_prompt.strip_citations
+
+
+def _score(metric: MetricSpec, example: EvaluationExample, answer: Answer, strips: bool) -> ExampleScore:
+    text = without_citations(answer.answer, len(answer.chunks)) if strips else answer.answer
+    return score_example(metric, example.id, text, example.reference, example.fields)
+
+
+def _stamp(example: EvaluationExample, answer: Answer) -> str:
+    fields = json.dumps(dict(example.fields), sort_keys=True, default=str)
+    return sha256_text(f"{answer.answer}\0{fields}")[:12]
+
+
+def _is_kept(line: Mapping[str, Any] | None, stamp: str) -> bool:
+    return line is not None and line.get("of") == stamp
+
+
+def _from_line(line: Mapping[str, Any]) -> ExampleScore:
+    return ExampleScore(line["example"], line["metric"], line["score"], line.get("predicted"), line.get("expected"))

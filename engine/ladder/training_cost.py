@@ -1,0 +1,35 @@
+"""What a run cost: its time, and what the model forgot."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.runs.folder import find_run
+from engine.runs.reader import read_run
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """Seconds of training, and the relative growth of the probe's perplexity (0.02 = 2 %); None where unknown."""
+
+    seconds: float | None
+    forgetting: float | None
+
+
+def training_cost(root: Path, run: str) -> TrainingCost:
+    """The cost of one of the project's runs; unknown where its folder is gone."""
+    try:
+        state, _ = read_run(find_run(root, run))
+    except EngineError:
+        return TrainingCost(None, None)
+    seconds = state.ended - state.started if state.ended is not None and state.started is not None else None
+    # The probe's loss is the logarithm of its perplexity.
+    loss = (state.result.get("forgetting") or {}).get("loss")
+    return TrainingCost(seconds, math.exp(loss) - 1 if isinstance(loss, (int, float)) else None)
+
+
+def break_even(training_seconds: float, seconds_before: float, seconds_after: float) -> int | None:
+    """Answers after which faster answers have won back the training's time; None where they are not faster."""
+    saved = seconds_before - seconds_after
+    return math.ceil(training_seconds / saved) if saved > 0 else None

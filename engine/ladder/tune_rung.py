@@ -1,0 +1,125 @@
+"""The tune rung: the project's recipe is run (or found running, or done), and its result measured like the others."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.events import Phase
+from engine.files import canonical_json, sha256_file, sha256_text
+from engine.ladder.bench import Bench, Trial
+from engine.ladder.events import Chosen
+from engine.ladder.spec import CandidateSpec, base_spec, tuned_spec
+from engine.project.model_facts import model_facts
+from engine.project.recommend import MAX_LENGTH, recommended_recipe, write_recipe
+from engine.project.schema import FewShotSettings, ProjectSettings
+from engine.recipe.load import load_recipe
+from engine.recipe.schema import DataSettings, Recipe
+from engine.runs.folder import RunFolder, list_runs
+from engine.runs.launch import request, resume_run, start_run
+from engine.runs.lock import is_locked
+from engine.runs.reader import RunReader
+
+POLL_SECONDS = 0.2
+_TAG = "climb-"
+
+
+def climb_tune(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[], str | None]) -> Trial:
+    """Train by the project's recipe and give the best way of asking the result, by the validation rows.
+
+    A run of the same recipe on the same data is taken over: waited for, resumed, or used as it is. `should_stop` gives
+    a reason to break off; the run is then saved and stopped. Raises EngineError where the training fails.
+    """
+    bench.answerer.models.unload()
+    folder = finished_run(bench, project_recipe(bench.root, bench.project), should_stop)
+    variants = tuned_variants(bench, folder, rag)
+    best = bench.choose(variants)
+    bench.report(Chosen("tune", best.spec.label, best.candidate, f"best of {len(variants)} ways to ask {folder.id}"))
+    return best
+
+
+def project_recipe(root: Path, project: ProjectSettings) -> Recipe:
+    """The recipe of the tune rung; where the project has none, the recommended one is written first."""
+    path = root / project.tune.recipe
+    if not path.exists():
+        data = DataSettings(
+            train=str(project.data.train), validation=project.data.validation, shape=project.data.shape,
+            columns=project.data.columns, max_length=MAX_LENGTH,
+        )  # fmt: skip
+        facts = model_facts(project.model.name, root)
+        write_recipe(root, recommended_recipe(project.model, facts, data), project.tune.recipe)
+    return load_recipe(path)
+
+
+def finished_run(bench: Bench, recipe: Recipe, should_stop: Callable[[], str | None]) -> RunFolder:
+    """A finished run of the recipe on the data as they are now."""
+    tag = _TAG + recipe_key(bench.root, recipe)
+    folder = _run_with_tag(bench.root, tag)
+    if folder is None:
+        folder = start_run(recipe.model_copy(update={"tags": [*recipe.tags, tag]}), bench.root)
+    elif not is_locked(folder.lock) and RunReader(folder).catch_up().status != "finished":
+        resume_run(folder)
+    _wait(bench, folder, should_stop)
+    return folder
+
+
+def recipe_key(root: Path, recipe: Recipe) -> str:
+    """A hash of what decides a run's result: the recipe and the content of its data files."""
+    files = [path for path in (recipe.data.train, recipe.data.validation) if path is not None]
+    hashes = {path: sha256_file(root / path) for path in files if (root / path).is_file()}
+    return sha256_text(canonical_json({"recipe": recipe.model_dump(mode="json"), "data": hashes}))[:8]
+
+
+def tuned_variants(bench: Bench, folder: RunFolder, rag: CandidateSpec | None) -> list[CandidateSpec]:
+    """Ways to ask the tuned model: as in its training rows, with the project's instructions, and with passages."""
+    project = bench.project
+    bare = base_spec(project).model_copy(update={"system_prompt": None, "few_shot": FewShotSettings()})
+    plain = tuned_spec(bare, project, folder, bench.root)
+    variants = [plain]
+    if project.system_prompt:
+        variants.append(plain.model_copy(update={"system_prompt": project.system_prompt}))
+    if rag is not None and project.tune.with_retrieval:
+        variants.append(plain.model_copy(update={"retrieval": rag.retrieval, "system_prompt": rag.system_prompt}))
+    return variants
+
+
+def _run_with_tag(root: Path, tag: str) -> RunFolder | None:
+    """The newest run that an earlier climb started for the same recipe and data, unless it failed for good."""
+    for folder in reversed(list_runs(root)):
+        if not folder.recipe.exists() or tag not in load_recipe(folder.recipe).tags:
+            continue
+        state = RunReader(folder).catch_up()
+        if state.status != "failed" or state.result.get("resumable"):
+            return folder
+    return None
+
+
+def _wait(bench: Bench, folder: RunFolder, should_stop: Callable[[], str | None]) -> None:
+    reader = RunReader(folder)
+    bench.report(Phase("train", unit=f"run {folder.id}"))
+    shown = -1
+    asked: str | None = None
+    while True:
+        moved = bool(reader.refresh())
+        state = reader.state
+        if state.total_steps and state.step != shown:
+            shown = state.step
+            bench.report(Phase("train", state.step, state.total_steps, "steps"))
+        if asked is None and (asked := should_stop()) is not None and is_locked(folder.lock):
+            request(folder, "stop", "climb")
+        if not moved:
+            if state.over and not is_locked(folder.lock) or reader.status() == "crashed":
+                break
+            time.sleep(POLL_SECONDS)
+    _require_finished(folder, reader, asked)
+
+
+def _require_finished(folder: RunFolder, reader: RunReader, asked: str | None) -> None:
+    status = reader.status()
+    if status == "finished":
+        return
+    if asked is not None:
+        raise EngineError("Training was stopped before its end", asked, f"rung resume {folder.id} goes on")
+    result = reader.state.result
+    message = result.get("message") or f"the run {folder.id} is {status}"
+    raise EngineError(str(message), str(result.get("details", "")), str(result.get("hint") or f"see {folder.log}"))

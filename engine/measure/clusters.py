@@ -1,0 +1,69 @@
+"""Rows that must not be parted by a split: groups, duplicates, near duplicates."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from engine.errors import EngineError
+from engine.measure.leaks import plain_content, plain_question, question_limit
+from engine.measure.near_duplicates import near_duplicates
+from engine.measure.rows import Row, row_text
+
+
+def clusters_of(rows: Sequence[Row], group_by: str | None, near_too: bool = True) -> tuple[list[list[int]], int]:
+    """Row indices that stay together, the largest cluster first; and how many rows have a near duplicate.
+
+    Together stay rows of one group, with the same words, with the same question (unless many rows ask it), and near
+    duplicates where `near_too`.
+    """
+    union = _Union(len(rows))
+    if group_by is not None:
+        union.join_equal([str(value) for value in column_values(rows, group_by)])
+    union.join_equal([plain_content(row) for row in rows])
+    union.join_equal([plain_question(row) for row in rows], question_limit(len(rows)))
+    near = near_duplicates([row_text(row) for row in rows]) if near_too else []
+    for a, b, _ in near:
+        union.join(a, b)
+    clusters: dict[int, list[int]] = defaultdict(list)
+    for index in range(len(rows)):
+        clusters[union.root(index)].append(index)
+    ordered = sorted(clusters.values(), key=lambda cluster: (-len(cluster), cluster[0]))
+    return ordered, len({index for a, b, _ in near for index in (a, b)})
+
+
+def column_values(rows: Sequence[Row], column: str) -> list[Any]:
+    """The column's value in every row. Raises EngineError naming the first row that lacks it."""
+    for number, row in enumerate(rows, start=1):
+        if row.get(column) is None:
+            near = ", ".join(map(str, row))
+            raise EngineError(f"Row {number} has no {column}", f"it has: {near}", f"rows are split by {column}")
+    return [row[column] for row in rows]
+
+
+class _Union:
+    """Which indices are joined: a forest in which each points towards its root."""
+
+    def __init__(self, size: int) -> None:
+        self._parents = list(range(size))
+
+    def root(self, index: int) -> int:
+        """The one index that stands for all that are joined with this one."""
+        parents = self._parents
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
+
+    def join(self, a: int, b: int) -> None:
+        """Join the indices and all that are joined with them."""
+        self._parents[self.root(a)] = self.root(b)
+
+    def join_equal(self, keys: Sequence[str], limit: int | None = None) -> None:
+        """Join the indices of equal keys, except the empty key, and keys that more than `limit` have."""
+        members: dict[str, list[int]] = defaultdict(list)
+        for index, key in enumerate(keys):
+            members[key].append(index)
+        for key, indices in members.items():
+            if key and (limit is None or len(indices) <= limit):
+                for index in indices[1:]:
+                    self.join(index, indices[0])

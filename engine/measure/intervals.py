@@ -1,0 +1,110 @@
+"""A score and how sure it is: Wilson's interval for right/wrong, BCa with a floor for graded scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from engine.errors import EngineError
+from engine.measure.bootstrap import RESAMPLES, bca_intervals
+from engine.measure.distributions import two_sided_z
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Bounds = tuple[float, float]
+ZERO_TO_ONE: Bounds = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score over n examples with its interval."""
+
+    score: float
+    low: float
+    high: float
+    n: int
+    method: Literal["wilson", "bca"] = "wilson"
+
+
+def estimate(
+    values: Sequence[float], confidence: float = 0.95, seed: int = 0, bounds: Bounds | None = ZERO_TO_ONE
+) -> Estimate:
+    """The mean of the values with its interval: Wilson's where all are 0 or 1, otherwise BCa.
+
+    `bounds` are the metric's lowest and highest possible value, None where it has none. Raises EngineError for no
+    values, for values that are not finite, and for a single graded value of an unbounded metric.
+    """
+    checked = finite_values(values)
+    n = len(checked)
+    score = float(checked.mean())
+    if is_right_or_wrong(checked):
+        low, high = wilson(round(checked.sum()), n, confidence)
+        return Estimate(score, low, high, n)
+    if n == 1 and not _within(checked, bounds):
+        raise EngineError("one example gives no interval for an unbounded metric", hint="score at least two examples")
+    lows, highs = graded_intervals(checked[None, :], confidence, seed, bounds)
+    return Estimate(score, float(lows[0]), float(highs[0]), n, "bca")
+
+
+def wilson(right: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (1927) of a proportion: `right` of n. It never leaves 0 to 1, and covers at small n."""
+    z = two_sided_z(confidence)
+    share = right / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # At 0 and n the ends are exactly 0 and 1; rounding must not move them past the score.
+    low = 0.0 if right <= 0 else max(0.0, centre - half)
+    high = 1.0 if right >= n else min(1.0, centre + half)
+    return low, high
+
+
+def graded_intervals(
+    samples: NDArray[np.float64], confidence: float, seed: int, bounds: Bounds | None, resamples: int = RESAMPLES
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """BCa intervals of each row's mean, no shorter than what answers too rare to have been seen could change.
+
+    The bootstrap knows nothing that the sample doesn't show: 30 good answers say little about a failure in twenty
+    (BCa alone covers 77 % there, with the floor 93 % or more). So the ends lie at least where the mean would be if
+    the largest share that may well have gone unseen, about 3 / n (the rule of three), sat on the bound.
+    """
+    import numpy as np
+
+    lows, highs = bca_intervals(samples, confidence, seed, resamples)
+    if bounds is None or not _within(samples, bounds):
+        return lows, highs
+    means = samples.mean(axis=1)
+    unseen = unseen_share(samples.shape[1], confidence)
+    lows = np.minimum(lows, means - unseen * (means - bounds[0]))
+    highs = np.maximum(highs, means + unseen * (bounds[1] - means))
+    return lows, highs
+
+
+def unseen_share(n: int, confidence: float) -> float:
+    """The share of answers of which none is seen among n with probability 1 - confidence: about 3 / n at 95 %."""
+    return float(-math.expm1(math.log(1 - confidence) / n))
+
+
+def finite_values(values: Sequence[float]) -> NDArray[np.float64]:
+    """The values as an array. Raises EngineError for none at all, or one that is not a finite number."""
+    import numpy as np
+
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        raise EngineError("there are no scores to estimate from", hint="score at least one example")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise EngineError("a score is not a finite number", f"value {int(bad[0]) + 1} is {array[bad[0]]}")
+    return array
+
+
+def is_right_or_wrong(values: NDArray[np.float64]) -> bool:
+    """Whether every value is 0 or 1."""
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def _within(values: NDArray[np.float64], bounds: Bounds | None) -> bool:
+    return bounds is not None and bool((values >= bounds[0]).all() and (values <= bounds[1]).all())

@@ -1,0 +1,94 @@
+"""Held-out rows that stand in the training data too: word for word, nearly, or with the same question."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.measure.near_duplicates import SIMILARITY, ShingleSets
+from engine.measure.rows import Row, plain_words, row_parts, row_text
+
+Kind = Literal["verbatim", "near", "same question"]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One held-out row and the training row most like it; both numbered from 1 in the order given."""
+
+    test_row: int
+    train_row: int
+    kind: Kind
+    similarity: float
+    text: str
+
+
+def find_leaks(train_rows: Sequence[Row], test_rows: Sequence[Row]) -> list[Leak]:
+    """The held-out rows that the training rows give away, in order, each with its closest training row.
+
+    verbatim: the same words, whatever case and punctuation; near: most that matters in common (`near_duplicates`);
+    same question: asked in the same words, answered in others, unless many rows ask it.
+    """
+    found = _verbatim(train_rows, test_rows)
+    for leak in (*_near(train_rows, test_rows), *_same_question(train_rows, test_rows)):
+        known = found.get(leak.test_row)
+        if known is None or (leak.kind == known.kind == "near" and leak.similarity > known.similarity):
+            found[leak.test_row] = leak
+    return [found[row] for row in sorted(found)]
+
+
+def question_limit(num_rows: int) -> int:
+    """How many rows may ask the same before it is a common instruction: one in a hundred, at least 20, at most half."""
+    return max(2, min(20, num_rows // 2), num_rows // 100)
+
+
+def plain_question(row: Row) -> str:
+    """What the row asks, in plain words; empty where it asks nothing."""
+    return " ".join(plain_words(row_parts(row)[0]))
+
+
+def plain_content(row: Row) -> str:
+    """All that the row says, in plain words."""
+    return " ".join(plain_words(row_text(row)))
+
+
+def _verbatim(train_rows: Sequence[Row], test_rows: Sequence[Row]) -> dict[int, Leak]:
+    places: dict[str, int] = {}
+    for number, row in enumerate(train_rows, start=1):
+        places.setdefault(plain_content(row), number)
+    leaks = {}
+    for number, row in enumerate(test_rows, start=1):
+        content = plain_content(row)
+        if content and content in places:
+            leaks[number] = Leak(number, places[content], "verbatim", 1.0, _excerpt(row))
+    return leaks
+
+
+def _near(train_rows: Sequence[Row], test_rows: Sequence[Row]) -> list[Leak]:
+    sets = ShingleSets([row_text(row) for row in (*train_rows, *test_rows)])
+    leaks = []
+    for a, b in sets.candidates():
+        if a >= len(train_rows) or b < len(train_rows):
+            continue
+        similarity = sets.similarity(a, b)
+        if similarity >= SIMILARITY:
+            test_row = b - len(train_rows)
+            leaks.append(Leak(test_row + 1, a + 1, "near", similarity, _excerpt(test_rows[test_row])))
+    return leaks
+
+
+def _same_question(train_rows: Sequence[Row], test_rows: Sequence[Row]) -> list[Leak]:
+    askers: dict[str, list[int]] = {}
+    for number, row in enumerate(train_rows, start=1):
+        askers.setdefault(plain_question(row), []).append(number)
+    limit = question_limit(len(train_rows) + len(test_rows))
+    leaks = []
+    for number, row in enumerate(test_rows, start=1):
+        question = plain_question(row)
+        same = askers.get(question, [])
+        if question and 0 < len(same) <= limit:
+            leaks.append(Leak(number, same[0], "same question", 1.0, _excerpt(row)))
+    return leaks
+
+
+def _excerpt(row: Row, length: int = 80) -> str:
+    flat = " ".join(row_text(row).split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"

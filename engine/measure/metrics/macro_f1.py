@@ -1,0 +1,116 @@
+"""Macro-averaged F1 of a classification, with a bootstrap interval and a paired test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.measure.bootstrap import RESAMPLES, affordable, bca_interval, resample_weights
+from engine.measure.intervals import Estimate, unseen_share
+from engine.measure.paired import Difference
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def macro_f1(
+    predicted: Sequence[str],
+    expected: Sequence[str],
+    confidence: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """Mean of the F1 of every label that is expected somewhere; BCa interval with the floor of graded scores."""
+    import numpy as np
+
+    n = len(expected)
+    hits = _hits(predicted, expected, sorted(set(expected)))
+    observed = float(_f1(np.ones((1, n)), hits)[0])
+    replicates = np.concatenate([_f1(weights, hits) for weights in _resamples(n, seed, resamples)])
+    low, high = bca_interval(observed, replicates, _leave_one_out(hits), confidence)
+    unseen = unseen_share(n, confidence)
+    low, high = min(low, observed - unseen * observed), max(high, observed + unseen * (1 - observed))
+    return Estimate(observed, low, high, n, "bca")
+
+
+def compare_macro_f1(
+    a_predicted: Sequence[str],
+    b_predicted: Sequence[str],
+    expected: Sequence[str],
+    confidence: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Difference:
+    """The difference of two candidates' macro-F1 on the same examples.
+
+    p by approximate randomisation (Noreen 1989): were they equally good, each pair of predictions might as well have
+    been swapped. The interval is the paired bootstrap's BCa, with the floor of graded differences.
+    """
+    import numpy as np
+
+    n, known = len(expected), sorted(set(expected))
+    a, b = _hits(a_predicted, expected, known), _hits(b_predicted, expected, known)
+    everything = np.ones((1, n))
+    observed = float((_f1(everything, a) - _f1(everything, b))[0])
+    replicates = np.concatenate([_f1(weights, a) - _f1(weights, b) for weights in _resamples(n, seed, resamples)])
+    low, high = bca_interval(observed, replicates, _leave_one_out(a) - _leave_one_out(b), confidence)
+    unseen = unseen_share(n, confidence)
+    low, high = min(low, observed - unseen * (1 + observed)), max(high, observed + unseen * (1 - observed))
+    a_right, b_right = (
+        np.array([p == e for p, e in zip(side, expected, strict=True)]) for side in (a_predicted, b_predicted)
+    )
+    a_better, b_better = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    return Difference(observed, low, high, _swap_p(a, b, observed, seed, resamples), n, a_better, b_better)
+
+
+def _hits(predicted: Sequence[str], expected: Sequence[str], known: Sequence[str]) -> NDArray[np.float64]:
+    """What F1 is made of: rightly predicted, predicted, expected (0 or 1) by example and label [3, n, labels]."""
+    import numpy as np
+
+    guesses = np.array([[guess == label for label in known] for guess in predicted], dtype=np.float64)
+    truths = np.array([[truth == label for label in known] for truth in expected], dtype=np.float64)
+    return np.stack([guesses * truths, guesses, truths])
+
+
+def _f1(weights: NDArray[np.float64], hits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Macro-F1 of each weighting of the examples: [weightings]."""
+    right, guessed, expected = (weights @ part for part in hits)
+    return _mean_f1(right, guessed + expected)
+
+
+def _mean_f1(right: NDArray[np.float64], named: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean F1 over the labels that are named at all, from the counts [weightings, labels]."""
+    import numpy as np
+
+    present = named > 0.5
+    each = np.where(present, 2 * right / np.maximum(named, 1), 0.0)
+    mean: NDArray[np.float64] = each.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    return mean
+
+
+def _leave_one_out(hits: NDArray[np.float64]) -> NDArray[np.float64]:
+    totals = hits.sum(axis=1, keepdims=True) - hits
+    return _mean_f1(totals[0], totals[1] + totals[2])
+
+
+def _resamples(n: int, seed: int, resamples: int) -> list[NDArray[np.float64]]:
+    import numpy as np
+
+    return list(resample_weights(n, affordable(resamples, n), np.random.default_rng(seed)))
+
+
+def _swap_p(a: NDArray[np.float64], b: NDArray[np.float64], observed: float, seed: int, swaps: int) -> float:
+    import numpy as np
+
+    n = a.shape[1]
+    generator = np.random.default_rng(seed)
+    total, at_least = affordable(swaps, n), 0
+    for start in range(0, total, 1_000):
+        swapped = generator.integers(0, 2, (min(1_000, total - start), n)).astype(np.float64)
+        kept = 1 - swapped
+        a_mixed = [kept @ own + swapped @ other for own, other in zip(a, b, strict=True)]
+        b_mixed = [kept @ own + swapped @ other for own, other in zip(b, a, strict=True)]
+        difference = _mean_f1(a_mixed[0], a_mixed[1] + a_mixed[2]) - _mean_f1(b_mixed[0], b_mixed[1] + b_mixed[2])
+        at_least += int((np.abs(difference) >= abs(observed) - 1e-9).sum())
+    return (at_least + 1) / (total + 1)

@@ -1,0 +1,154 @@
+"""Dividing rows into splits: what belongs together stays together, labels in proportion, the latest rows held out."""
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engine.errors import EngineError
+from engine.measure.clusters import clusters_of, column_values
+from engine.measure.rows import Row, row_parts
+
+Count = Annotated[int, Field(ge=0)]
+SPLITS = ("train", "validation", "test", "final")
+
+
+class SplitPlan(BaseModel):
+    """How to divide the rows. Sizes left at null follow from the number of rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(0, description="which rows go where, among equals")
+    group_by: str | None = Field(None, description="column whose equal values stay in one split (document, user)")
+    time_by: str | None = Field(None, description="column to split by time: the latest rows are held out")
+    label: str | None = Field(None, description="column with a class label: every split gets its share of each")
+    validation_rows: Count | None = Field(None, description="null: a tenth, at least 20 and at most 500")
+    test_rows: Count | None = Field(None, description="null: a fifth, at least 30 and at most 1,000")
+    final_rows: Count = Field(0, description="rows of a second held-out set, sealed until it is opened once")
+    keep_near_duplicates_together: bool = Field(True, description="rows that say nearly the same stay in one split")
+
+    @model_validator(mode="after")
+    def _one_order(self) -> "SplitPlan":
+        if self.time_by is not None and self.label is not None:
+            raise ValueError("time_by and label exclude each other: by time, each split has the labels of its time")
+        return self
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Row indices of each split, in their order in the source, and what its maker should know."""
+
+    rows: Mapping[str, list[int]]
+    notes: list[str]
+
+
+def partition(rows: Sequence[Row], plan: SplitPlan) -> Partition:
+    """Divide the rows by the plan; the same rows and plan give the same splits.
+
+    Raises EngineError where a column is missing, times can't be read, or the groups are too large to divide.
+    """
+    sizes = _sizes(len(rows), plan)
+    notes: list[str] = []
+    clusters, near = clusters_of(rows, plan.group_by, plan.keep_near_duplicates_together)
+    if near:
+        notes.append(f"{near} rows say nearly the same as another one")
+    if plan.time_by is not None:
+        chosen = _by_time(clusters, _times(rows, plan.time_by), sizes)
+    else:
+        chosen = _stratified(clusters, _labels(rows, plan, sizes, notes), sizes, plan.seed)
+    for name, wanted in sizes.items():
+        if wanted and not chosen[name]:
+            raise EngineError(
+                f"No rows are left for the {name} split",
+                f"{len(rows)} rows in {len(clusters)} groups that stay together, the largest of {len(clusters[0])}",
+                "give more rows, another group_by column, or each split's own file",
+            )
+        if wanted and name != "train" and abs(len(chosen[name]) - wanted) > max(2, wanted // 5):
+            notes.append(f"{name} has {len(chosen[name])} rows, not {wanted}: groups stay together")
+    return Partition({name: sorted(indices) for name, indices in chosen.items()}, notes)
+
+
+def _sizes(num_rows: int, plan: SplitPlan) -> dict[str, int]:
+    test = min(max(num_rows // 5, 30), num_rows // 3, 1_000) if plan.test_rows is None else plan.test_rows
+    validation = (
+        min(max(num_rows // 10, 20), num_rows // 6, 500) if plan.validation_rows is None else plan.validation_rows
+    )
+    held_out = validation + test + plan.final_rows
+    if num_rows - held_out < 1 or test < 1:
+        raise EngineError(
+            f"{num_rows} rows can't be split",
+            f"{validation} for validation, {test} for testing, {plan.final_rows} for the sealed final split",
+            "give at least 6 rows, or smaller splits",
+        )
+    return {"train": num_rows - held_out, "validation": validation, "test": test, "final": plan.final_rows}
+
+
+def _labels(rows: Sequence[Row], plan: SplitPlan, sizes: Mapping[str, int], notes: list[str]) -> list[str]:
+    """Each row's label: the plan's column, or short answers of which there are few; "" where there are no labels."""
+    if plan.label is not None:
+        labels = [str(value) for value in column_values(rows, plan.label)]
+    else:
+        labels = [" ".join(row_parts(row)[1].split()) for row in rows]
+        few = len(set(labels)) <= min(50, len(rows) // 10)
+        if not few or max(map(len, labels)) > 40:
+            return [""] * len(rows)
+        notes.append(f"every split has its share of the {len(set(labels))} different answers")
+    counts = Counter(labels)
+    # A label too rare to reach every split is left to chance, together with the other rare ones.
+    rarest = 2 * len([size for size in sizes.values() if size])
+    return [label if counts[label] >= rarest else "" for label in labels]
+
+
+def _stratified(
+    clusters: Sequence[list[int]], labels: Sequence[str], sizes: Mapping[str, int], seed: int
+) -> dict[str, list[int]]:
+    """Each cluster, in random order, goes where its labels are wanted most; those that might not fit later go first."""
+    total = len(labels)
+    counts = Counter(labels)
+    wanted = {name: {label: counts[label] * size / total for label in counts} for name, size in sizes.items() if size}
+    order = list(clusters)
+    random.Random(seed).shuffle(order)
+    large = max(1, min(size for size in sizes.values() if size) // 10)
+    order.sort(key=lambda cluster: len(cluster) if len(cluster) > large else 0, reverse=True)
+    chosen: dict[str, list[int]] = {name: [] for name in sizes}
+    for cluster in order:
+        held = Counter(labels[index] for index in cluster)
+        name = max(wanted, key=lambda split: sum(n * wanted[split][label] for label, n in held.items()))
+        chosen[name].extend(cluster)
+        for label, number in held.items():
+            wanted[name][label] -= number
+    return chosen
+
+
+def _by_time(clusters: Sequence[list[int]], times: Sequence[float], sizes: Mapping[str, int]) -> dict[str, list[int]]:
+    """The clusters with the latest rows go to the last split, those before to the one before it; the rest trains."""
+    order = sorted(clusters, key=lambda cluster: max((times[index], index) for index in cluster))
+    chosen: dict[str, list[int]] = {name: [] for name in sizes}
+    for name in ("final", "test", "validation"):
+        while order and len(chosen[name]) < sizes[name]:
+            chosen[name].extend(order.pop())
+    for cluster in order:
+        chosen["train"].extend(cluster)
+    return chosen
+
+
+def _times(rows: Sequence[Row], column: str) -> list[float]:
+    """The column as seconds or whatever unit its numbers have; texts are read as ISO 8601."""
+    return [_time(value, number, column) for number, value in enumerate(column_values(rows, column), start=1)]
+
+
+def _time(value: Any, number: int, column: str) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, datetime):
+        return value.timestamp()
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except ValueError:
+        raise EngineError(
+            f"Row {number} has no time in {column}", f"it holds {value!r}", "write numbers, or dates as 2026-11-23"
+        ) from None

@@ -1,0 +1,125 @@
+"""Making a project's splits once: training, validation and held-out rows, written with the record that freezes them."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.data.read import read_rows
+from engine.errors import EngineError
+from engine.files import sha256_file, write_text_atomic
+from engine.measure.frozen import count_look, looks_at_test, open_final, refreeze, verify_frozen
+from engine.measure.leaks import Leak, find_leaks
+from engine.measure.partition import SPLITS, SplitPlan, partition
+from engine.measure.rows import Row, row_id, row_text
+from engine.measure.split_record import SplitsRecord, describe_split, is_frozen, read_splits, write_record
+
+__all__ = [
+    "Leak",
+    "MadeSplits",
+    "SplitPlan",
+    "SplitsRecord",
+    "count_look",
+    "find_leaks",
+    "freeze_files",
+    "is_frozen",
+    "looks_at_test",
+    "make_splits",
+    "open_final",
+    "read_splits",
+    "refreeze",
+    "row_id",
+    "row_text",
+    "verify_frozen",
+]
+
+
+@dataclass(frozen=True)
+class MadeSplits:
+    """The record as written, what its maker should know, and held-out rows that the training rows give away."""
+
+    record: SplitsRecord
+    notes: list[str]
+    leaks: list[Leak]
+
+
+def make_splits(
+    project_dir: Path, rows: Sequence[Row], plan: SplitPlan, sources: Mapping[str, Path] | None = None
+) -> MadeSplits:
+    """Divide the rows, write data/train.jsonl, validation.jsonl, test.jsonl (and final.jsonl), and freeze them.
+
+    `sources` are the files the rows came from: the name to record (relative to the project) and where each lies.
+    Raises EngineError where splits are there already, or the rows can't be divided.
+    """
+    _refuse_if_frozen(project_dir)
+    parts = partition(rows, plan)
+    files = {}
+    for name in SPLITS:
+        if parts.rows[name]:
+            files[name] = f"data/{name}.jsonl"
+            _write_rows(project_dir / files[name], [rows[index] for index in parts.rows[name]])
+    return _freeze(project_dir, files, plan, sources or {}, parts.notes, leaks=[])
+
+
+def freeze_files(
+    project_dir: Path,
+    files: Mapping[str, str],
+    plan: SplitPlan | None = None,
+    sources: Mapping[str, Path] | None = None,
+) -> MadeSplits:
+    """Freeze splits that the person made: `files` names those of train, validation and test, as they stand.
+
+    A file outside the project is read where it lies. Held-out rows that stand in the training rows are reported in
+    `leaks`, not dropped. Raises EngineError without a held-out file, or where splits are frozen already.
+    """
+    _refuse_if_frozen(project_dir)
+    unknown = sorted(set(files) - set(SPLITS))
+    if unknown or "test" not in files:
+        raise EngineError(
+            "The splits need a held-out file",
+            f"named are: {', '.join(files) or 'none'}",
+            "name train, validation, test",
+        )
+    train, test = (
+        [row.fields for row in read_rows(project_dir / files[name])[0]] if name in files else []
+        for name in ("train", "test")
+    )
+    return _freeze(project_dir, files, plan or SplitPlan(), sources or {}, [], find_leaks(train, test))
+
+
+def _freeze(
+    project_dir: Path,
+    files: Mapping[str, str],
+    plan: SplitPlan,
+    sources: Mapping[str, Path],
+    notes: list[str],
+    leaks: list[Leak],
+) -> MadeSplits:
+    record = SplitsRecord(
+        generation=1,
+        made=time.time(),
+        seed=plan.seed,
+        group_by=plan.group_by,
+        time_by=plan.time_by,
+        label=plan.label,
+        sources=[{"path": name, "sha256": sha256_file(path)} for name, path in sources.items()],
+        splits={name: describe_split(project_dir, file) for name, file in files.items()},
+        looks=[],
+    )
+    # Written last: without it, splits that a kill left half made are simply made again.
+    write_record(project_dir, record)
+    return MadeSplits(record, notes, leaks)
+
+
+def _refuse_if_frozen(project_dir: Path) -> None:
+    if is_frozen(project_dir):
+        raise EngineError(
+            "The project's splits are made already",
+            "making them anew would move held-out rows into training",
+            "make a new project, or refreeze a held-out file that you changed",
+        )
+
+
+def _write_rows(path: Path, rows: Sequence[Row]) -> None:
+    write_text_atomic(path, "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows))

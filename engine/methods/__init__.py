@@ -1,0 +1,118 @@
+"""One file a method: how its rows are read, and how a job becomes a TRL trainer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Trainer
+
+    from engine.data.report import LoadedData
+    from engine.recipe.schema import Recipe
+    from engine.runs.folder import RunFolder
+    from engine.worker.job import Job
+    from engine.worker.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the worker knows of a method before it imports the method's module.
+
+    `best` is the validation figure that chooses the checkpoint. `figures` are those of the method's own that a report
+    shows beside the loss. `answers_in_training`: the model answers its own training prompts, `num_generations` times
+    each. `task`: what the model gives, as PEFT words it; a SEQ_CLS model gives a score and no text.
+    """
+
+    module: str
+    best: str = "loss"
+    higher_is_better: bool = False
+    figures: tuple[str, ...] = ()
+    answers_in_training: bool = False
+    task: Literal["CAUSAL_LM", "SEQ_CLS"] = "CAUSAL_LM"
+    validation_most: int = 200
+
+    def best_step(self, evaluations: Mapping[int, Mapping[str, float]]) -> int | None:
+        """The step with the best validation figure, step 0 (before training) aside; None without any."""
+        sign = -1.0 if self.higher_is_better else 1.0
+        scored = {
+            step: sign * values[self.best] for step, values in evaluations.items() if step and self.best in values
+        }
+        return min(scored, key=lambda step: scored[step]) if scored else None
+
+    @property
+    def best_in_words(self) -> str:
+        """For example `lowest validation loss`."""
+        return f"{'highest' if self.higher_is_better else 'lowest'} validation {self.best}"
+
+
+_PAIR_FIGURES = ("rewards/accuracies", "rewards/margins")
+_ANSWERING: dict[str, Any] = {
+    "best": "reward",
+    "higher_is_better": True,
+    "answers_in_training": True,
+    "validation_most": 32,
+}
+METHODS = {
+    "sft": Method("engine.methods.sft", figures=("perplexity",)),
+    "cpt": Method("engine.methods.cpt", figures=("perplexity",)),
+    "dpo": Method("engine.methods.dpo", figures=_PAIR_FIGURES),
+    "kto": Method("engine.methods.kto", figures=("rewards/margins", "kl")),
+    "orpo": Method("engine.methods.orpo", figures=("rewards/accuracies", "log_odds_ratio")),
+    "distill": Method("engine.methods.distill", figures=("student_score", "score_gap")),
+    "grpo": Method("engine.methods.grpo", figures=("reward",), **_ANSWERING),
+    "rloo": Method("engine.methods.rloo", figures=("reward",), **_ANSWERING),
+    "reward": Method("engine.methods.reward", figures=("accuracy", "margin"), task="SEQ_CLS"),
+}
+
+
+class MethodModule(Protocol):
+    """What a method's file offers."""
+
+    def load_data(self, recipe: "Recipe", path: Path, tokenizer: "PreTrainedTokenizerBase") -> "LoadedData":
+        """The rows of a data source as the method learns from them. Raises EngineError for the wrong shape."""
+
+    def build_trainer(self, job: "Job") -> "Trainer":
+        """A TRL trainer over the job's model and data."""
+
+
+def check_block(recipe: "Recipe", root: Path) -> None:
+    """Raise EngineError for what the method's own block asks and can't have, before any data is read.
+
+    A method says so in a function `check(recipe, root)` of its module, where there is more to check than names.
+    """
+    check = getattr(method_module(recipe.method), "check", None)
+    if check is not None:
+        check(recipe, root)
+
+
+def prepare_recipe(
+    recipe: "Recipe",
+    folder: "RunFolder",
+    root: Path,
+    device: str,
+    tokenizer: "PreTrainedTokenizerBase",
+    reporter: "Reporter",
+) -> "Recipe":
+    """The recipe with its data in place, for methods that make their own rows first (`prepare` in their module)."""
+    prepare = getattr(method_module(recipe.method), "prepare", None)
+    prepared: Recipe = recipe if prepare is None else prepare(recipe, folder, root, device, tokenizer, reporter)
+    return prepared
+
+
+def method_of(name: str) -> Method:
+    """The method. Raises EngineError for one that is not there."""
+    if name not in METHODS:
+        raise EngineError(
+            f"The method {name} is not in this version", f"method: {name}", f"methods there are: {', '.join(METHODS)}"
+        )
+    return METHODS[name]
+
+
+def method_module(name: str) -> MethodModule:
+    """The method's module. Raises EngineError for one that is not there."""
+    module: MethodModule = import_module(method_of(name).module)
+    return module

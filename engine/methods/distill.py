@@ -1,0 +1,268 @@
+"""Distillation: a small model learns from a bigger one, from its answers or from its probabilities.
+
+From answers: the teacher answers the prompts, a metric keeps the good ones, the student learns them as in supervised
+fine-tuning. From logits: the student answers, and a local teacher's distribution corrects it (TRL's
+DistillationTrainer). Beside the loss: the gap between the teacher's score and the student's, on validation prompts.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.data.prompts import Prompted, load_prompts
+from engine.data.report import LoadedData
+from engine.data.report import load_data as load_answers
+from engine.errors import EngineError
+from engine.events import Phase, Warned
+from engine.files import read_json_lines, write_json_lines_atomic
+from engine.measure.metrics.parse import parse_metric
+from engine.measure.metrics.scoring import score_answer
+from engine.measure.metrics.spec import MetricSpec
+from engine.methods.arguments import construct, default_precision, trl_arguments
+from engine.methods.distill_settings import DistillSettings, FilterSettings, distill_settings
+from engine.methods.rows import RowRecorder
+from engine.methods.sft import encoded_dataset
+from engine.methods.teacher import Answer, teacher_answers
+from engine.models import load_model, load_tokenizer, model_source
+from engine.recipe.schema import Recipe
+from engine.runs.folder import RunFolder
+from engine.worker.job import Job
+from engine.worker.reporter import Reporter
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+FOLDER = "teacher"
+GAP_FILE = "validation_prompts.jsonl"
+GAP_PROMPTS = 32
+DEFAULT_COMPLETION_LENGTH = 256
+
+
+def check(recipe: Recipe, root: Path) -> None:
+    """Raise EngineError for a teacher or a filter that there isn't."""
+    settings = distill_settings(recipe)
+    if settings.teacher.model is not None:
+        model_source(settings.teacher.model.name, root)
+    if settings.filter is not None:
+        parse_metric(settings.filter.metric, root)
+
+
+def prepare(
+    recipe: Recipe, folder: RunFolder, root: Path, device: str, tokenizer: "PreTrainedTokenizerBase", reporter: Reporter
+) -> Recipe:
+    """The recipe with the teacher's answers as its data. Raises EngineError when no answer is good enough."""
+    settings = distill_settings(recipe)
+    if settings.mode == "logits":
+        return recipe
+    from engine.worker.splits import read_splits, tell
+
+    prompts, held = read_splits(recipe, root, tokenizer)
+    tell(prompts, "training", reporter)
+    made: dict[str, str] = {}
+    for name, source in (("train", prompts), ("validation", held)):
+        answers = teacher_answers(
+            source.examples,
+            settings,
+            folder.path / FOLDER / f"{name}_answers.jsonl",
+            root,
+            device,
+            recipe.seed,
+            reporter,
+        )
+        scores = _scores(answers, settings.filter, root)
+        kept = _kept(answers, scores, settings.filter)
+        _tell_kept(name, answers, kept, settings, reporter)
+        path = folder.path / FOLDER / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        write_json_lines_atomic(path, [_row(answers[number]) for number in kept])
+        made[name] = str(path)
+        if name == "validation":
+            write_json_lines_atomic(folder.path / FOLDER / GAP_FILE, _gap_rows(answers, scores))
+    data = recipe.data.model_copy(
+        update={"train": made["train"], "validation": made["validation"], "shape": "messages", "columns": {}}
+    )
+    return recipe.model_copy(update={"data": data})
+
+
+def load_data(recipe: Recipe, path: Path, tokenizer: "PreTrainedTokenizerBase") -> LoadedData:
+    """The teacher's answers, once they are made; before that, and for logits, the prompts."""
+    data = recipe.data
+    if path.parent.name == FOLDER and path.parent.parent.parent.name == "runs":
+        return load_answers(
+            path,
+            tokenizer,
+            shape=data.shape,
+            max_length=data.max_length,
+            loss_on="last_turn",
+            template_args=recipe.model.template_args,
+        )
+    return load_prompts(
+        path,
+        tokenizer,
+        shape=data.shape,
+        columns=data.columns,
+        max_prompt_length=data.max_length - _answer_room(recipe),
+        template_args=recipe.model.template_args,
+    )
+
+
+def build_trainer(job: Job) -> Any:
+    """TRL's SFTTrainer on the teacher's answers, or its DistillationTrainer on the student's own."""
+    settings = distill_settings(job.recipe)
+    return _logits_trainer(job, settings) if settings.mode == "logits" else _answers_trainer(job, settings)
+
+
+def _answers_trainer(job: Job, settings: DistillSettings) -> Any:
+    from trl import SFTConfig
+
+    from engine.methods.distill_trainer import AnswerTaughtTrainer
+
+    trainer = construct(
+        AnswerTaughtTrainer,
+        model=job.model,
+        args=trl_arguments(
+            job,
+            SFTConfig,
+            bf16=default_precision(job),
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=False,
+        ),
+        train_dataset=encoded_dataset(job.train.encoded),
+        eval_dataset=encoded_dataset(job.validation.encoded),
+        processing_class=job.tokenizer,
+    )
+    trainer.data_collator = RowRecorder(trainer.data_collator, ("input_ids", "labels"))
+    if settings.filter is not None:
+        trainer.measure_gap(job, _metric(settings.filter, job.root), settings.teacher.max_new_tokens, _gap_prompts(job))
+    return trainer
+
+
+def _logits_trainer(job: Job, settings: DistillSettings) -> Any:
+    from trl import DistillationConfig
+
+    from engine.methods.distill_trainer import LogitTaughtTrainer
+
+    assert settings.teacher.model is not None
+    _check_vocabulary(job, settings)
+    arguments = trl_arguments(
+        job,
+        DistillationConfig,
+        bf16=default_precision(job),
+        disable_dropout=True,
+        max_completion_length=_answer_room(job.recipe),
+    )
+    trainer = construct(
+        LogitTaughtTrainer,
+        model=job.model,
+        teacher_model=load_model(settings.teacher.model, job.root, job.device),
+        args=arguments,
+        train_dataset=_numbered(0, len(job.train.examples)),
+        eval_dataset=_numbered(len(job.train.examples), len(job.train.examples) + len(job.validation.examples)),
+        processing_class=job.tokenizer,
+    )
+    trainer.take_prompts([item.prompt_ids for item in [*job.train.encoded, *job.validation.encoded]])
+    return trainer
+
+
+def _check_vocabulary(job: Job, settings: DistillSettings) -> None:
+    assert settings.teacher.model is not None
+    teacher = load_tokenizer(settings.teacher.model, job.root)
+    if teacher.get_vocab() != job.tokenizer.get_vocab():
+        raise EngineError(
+            "Teacher and student have different vocabularies: their probabilities can't be compared",
+            f"{settings.teacher.model.name}: {len(teacher)} tokens, {job.recipe.model.name}: {len(job.tokenizer)}",
+            "use distill: {mode: answers}, or a teacher of the same family",
+        )
+
+
+def _numbered(first: int, end: int) -> "Dataset":
+    from datasets import Dataset
+
+    return Dataset.from_dict({"prompt": [str(number) for number in range(first, end)]})
+
+
+def _answer_room(recipe: Recipe) -> int:
+    """Tokens kept free for the answer."""
+    settings = distill_settings(recipe)
+    given = recipe.distill.get("max_completion_length")
+    if settings.mode == "logits":
+        return int(given) if given else min(DEFAULT_COMPLETION_LENGTH, recipe.data.max_length // 2)
+    return min(settings.teacher.max_new_tokens, recipe.data.max_length // 2)
+
+
+def _metric(wanted: FilterSettings, root: Path) -> MetricSpec:
+    return parse_metric(wanted.metric, root)
+
+
+def _scores(answers: list[Answer], wanted: FilterSettings | None, root: Path) -> list[float | None]:
+    if wanted is None:
+        return [None for _ in answers]
+    metric = _metric(wanted, root)
+    return [
+        None
+        if answer.prompt.reference is None
+        else score_answer(metric, answer.text, answer.prompt.reference, answer.prompt.fields)
+        for answer in answers
+    ]
+
+
+def _kept(answers: list[Answer], scores: list[float | None], wanted: FilterSettings | None) -> list[int]:
+    """Whole, non-empty answers that pass the filter, each text once a prompt."""
+    kept: list[int] = []
+    seen: set[tuple[int, str]] = set()
+    for number, (answer, score) in enumerate(zip(answers, scores, strict=True)):
+        same = (id(answer.prompt), answer.text)
+        if not answer.complete or not answer.text.strip() or same in seen:
+            continue
+        if wanted is not None and (score is None or score < wanted.least):
+            continue
+        seen.add(same)
+        kept.append(number)
+    return kept
+
+
+def _tell_kept(
+    name: str, answers: list[Answer], kept: list[int], settings: DistillSettings, reporter: Reporter
+) -> None:
+    cut = sum(not answer.complete for answer in answers)
+    said = f"{len(kept)} of {len(answers)} of the teacher's answers are kept for {name}; {cut} were cut off"
+    if not kept:
+        raise EngineError(
+            f"No answer of the teacher's is good enough for {name}",
+            f"{len(answers)} answers, {cut} cut off at {settings.teacher.max_new_tokens} tokens",
+            "raise teacher.max_new_tokens, lower filter.least, or take a better teacher",
+        )
+    if len(kept) < len(answers):
+        reporter.write(Warned(said, "", "more samples a prompt with a temperature find more good answers"))
+    reporter.write(Phase("tokenise"))
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    return {"messages": [*answer.prompt.prompt, {"role": "assistant", "content": answer.text}]}
+
+
+def _gap_rows(answers: list[Answer], scores: list[float | None]) -> list[dict[str, Any]]:
+    """The first prompts with the mean of the teacher's scores on each."""
+    rows: dict[int, dict[str, Any]] = {}
+    for answer, score in zip(answers, scores, strict=True):
+        if score is None:
+            continue
+        prompt = answer.prompt
+        row = rows.setdefault(
+            id(prompt),
+            {"prompt": prompt.prompt, "reference": prompt.reference, "fields": prompt.fields, "scores": []},
+        )
+        row["scores"].append(score)
+    return list(rows.values())[:GAP_PROMPTS]
+
+
+def _gap_prompts(job: Job) -> list[tuple[Prompted, float]]:
+    rows = read_json_lines(job.folder.path / FOLDER / GAP_FILE)
+    return [
+        (
+            Prompted(row["prompt"], row["reference"], GAP_FILE, line, row["fields"]),
+            sum(row["scores"]) / len(row["scores"]),
+        )
+        for line, row in enumerate(rows, start=1)
+    ]

@@ -1,0 +1,68 @@
+"""The `distill` block of a recipe: who teaches, how, and which of the teacher's answers are good enough."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from engine.errors import EngineError
+from engine.faults import count_of, describe_faults
+from engine.project.schema import EndpointModel
+from engine.recipe.schema import ModelSettings, Positive, Recipe, Strict
+
+
+class TeacherSettings(Strict):
+    """The bigger model: one of `model` (a local folder or hub id) and `endpoint` (an OpenAI-compatible service)."""
+
+    model: ModelSettings | None = Field(None, description="a local model, as in the recipe's model block")
+    endpoint: EndpointModel | None = Field(None, description="a service: name, url, model, key_variable…")
+    system: str | None = Field(None, description="a system turn for the teacher alone; the student learns without it")
+    temperature: Annotated[float, Field(ge=0)] = Field(0.0, description="0: the likeliest answer; above: sampled")
+    max_new_tokens: Positive = Field(256, description="longest answer, in tokens; one that is cut off is not used")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "TeacherSettings":
+        if (self.model is None) == (self.endpoint is None):
+            raise ValueError("name one teacher: model or endpoint")
+        return self
+
+
+class FilterSettings(Strict):
+    """Which answers are good enough to be learned."""
+
+    metric: Any = Field(description="a metric as in rung.yaml: numeric, exact_match, {name: regex, pattern: …}")
+    least: float = Field(1.0, description="lowest score of an answer that is kept")
+
+
+class DistillSettings(Strict):
+    """Distillation from a teacher."""
+
+    mode: Literal["answers", "logits"] = Field(
+        "answers", description="answers: the teacher answers, the student learns that; logits: the student answers, "
+        "the teacher's probabilities correct it token by token (a local teacher with the same vocabulary)"
+    )  # fmt: skip
+    teacher: TeacherSettings = Field(description="who teaches")
+    samples: Positive = Field(1, description="answers of the teacher to each prompt; needs a temperature above 0")
+    filter: FilterSettings | None = Field(None, description="which answers are kept; null: all that are not cut off")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "DistillSettings":
+        if self.mode == "logits" and self.teacher.model is None:
+            raise ValueError("mode logits needs a local teacher: teacher: {model: {name: …}}")
+        if self.samples > 1 and self.teacher.temperature == 0:
+            raise ValueError("several samples are the same at temperature 0; set teacher.temperature")
+        return self
+
+
+OWN_FIELDS = frozenset(DistillSettings.model_fields)
+
+
+def distill_settings(recipe: Recipe) -> DistillSettings:
+    """The recipe's block, checked. Raises EngineError with every fault; arguments of TRL's stand aside."""
+    given = {name: value for name, value in recipe.distill.items() if name in OWN_FIELDS}
+    try:
+        return DistillSettings.model_validate(given)
+    except ValidationError as error:
+        faults = [f"distill.{fault}" for fault in describe_faults(error, DistillSettings, {})]
+        raise EngineError(
+            f"{count_of(faults)} in distill", "\n".join(faults), "distill: {teacher: {model: {name: …}}} is enough"
+        ) from None

@@ -1,0 +1,9 @@
+"""TRL's RewardTrainer with our order of batches. Imports the training stack: only methods/reward.py loads it."""
+
+from trl import RewardTrainer
+
+from engine.methods.batches import LengthBatched
+
+
+class PairRewardTrainer(LengthBatched, RewardTrainer):
+    """RewardTrainer whose batches hold pairs of like length in random order."""

@@ -1,0 +1,201 @@
+"""Models and tokenizers: what a recipe's name means, and loading them with messages a person can act on.
+
+Imports the training stack inside its functions; only workers call those.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError
+from engine.program import PACKAGE_ROOT
+from engine.recipe.schema import ModelSettings
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+POCKET_FOLDER = PACKAGE_ROOT / "recipes" / "pocket" / "model"
+TEMPLATE_FOLDER = Path(__file__).parent / "data" / "templates"
+_WEIGHT_PATTERNS = ("*.safetensors", "*.safetensors.index.json")
+_HINT_FOLDER = "a model folder holds config.json, *.safetensors and the tokenizer's files"
+
+
+def model_source(name: str, root: Path) -> str:
+    """What Transformers loads for a recipe's `model.name`: a folder's path, or a hub id.
+
+    Raises EngineError for a folder that is missing or incomplete.
+    """
+    if name == "pocket":
+        return str(_checked_folder(POCKET_FOLDER))
+    folder = (root / Path(name).expanduser()).resolve()
+    if folder.is_dir():
+        return str(_checked_folder(folder))
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise EngineError(
+            f"There is no model folder {folder}", f"model.name: {name}", "give a folder, a hub id, or pocket"
+        )
+    return name
+
+
+def is_local(name: str, root: Path) -> bool:
+    """Whether the model lies in a folder here."""
+    return Path(model_source(name, root)).is_dir()
+
+
+def model_config(name: str, root: Path) -> dict[str, Any]:
+    """A local model's config.json as plain values, without the training stack; {} for a hub id."""
+    source = Path(model_source(name, root))
+    if not source.is_dir():
+        return {}
+    config: dict[str, Any] = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+def pick_device() -> str:
+    """cuda where torch sees one, else cpu."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_tokenizer(model: ModelSettings, root: Path) -> "PreTrainedTokenizerBase":
+    """The model's tokenizer with the recipe's chat template and a padding token set."""
+    from transformers import AutoTokenizer
+
+    source = model_source(model.name, root)
+    if Path(source).is_dir() and not _has_tokenizer(Path(source)):
+        raise EngineError(f"{source} has no tokenizer", "there is no tokenizer.json or tokenizer.model", _HINT_FOLDER)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source, revision=model.revision, trust_remote_code=model.trust_remote_code
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise _loading_error("tokenizer", source, error) from error
+    if model.chat_template is not None:
+        tokenizer.chat_template = read_template(model.chat_template, root)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
+    return tokenizer
+
+
+def read_template(name: str, root: Path) -> str:
+    """The text of a chat template: a built-in's by name, or a file's."""
+    builtin = TEMPLATE_FOLDER / f"{name}.jinja"
+    path = builtin if builtin.exists() else root / name
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        known = ", ".join(sorted(file.stem for file in TEMPLATE_FOLDER.glob("*.jinja")))
+        raise EngineError(
+            f"There is no chat template {name}", f"model.chat_template: {name}", f"a file, or a built-in: {known}"
+        ) from None
+
+
+def load_model(model: ModelSettings, root: Path, device: str) -> "PreTrainedModel":
+    """The causal language model on `device`, in evaluation mode; safetensors only.
+
+    With `quantization`, weights are quantised while they load, so the full ones never lie in memory beside them.
+    """
+    from transformers import AutoModelForCausalLM
+
+    return _load(AutoModelForCausalLM, model, root, device)
+
+
+def load_scorer(model: ModelSettings, root: Path, device: str) -> "PreTrainedModel":
+    """The model with a head that gives one score a text: a new head, or the one it was saved with."""
+    from transformers import AutoModelForSequenceClassification
+
+    return _load(AutoModelForSequenceClassification, model, root, device, num_labels=1)
+
+
+def _load(kind: Any, model: ModelSettings, root: Path, device: str, **head: Any) -> "PreTrainedModel":
+    source = model_source(model.name, root)
+    options: dict[str, Any] = {
+        **head,
+        "revision": model.revision,
+        "trust_remote_code": model.trust_remote_code,
+        "use_safetensors": True,
+        "dtype": resolve_dtype(model, device),
+    }
+    if model.attention != "auto":
+        options["attn_implementation"] = model.attention
+    if model.quantization != "none":
+        options["quantization_config"] = _quantization(model, device)
+        options["device_map"] = {"": device}
+    try:
+        loaded: PreTrainedModel = kind.from_pretrained(source, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _loading_error("model", source, error) from error
+    if model.quantization == "none":
+        loaded.to(device)
+    _keep_weights_as_packed(loaded)
+    return loaded.eval()
+
+
+def _keep_weights_as_packed(model: "PreTrainedModel") -> None:
+    """On some CPUs bitsandbytes packs 4-bit weights anew, and coarser, at the first evaluation.
+
+    Training would go on from other weights than it began with, from others again after a resume, and the base beside
+    an adapter would not be the base by itself.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def resolve_dtype(model: ModelSettings, device: str) -> "torch.dtype":
+    """The weights' type: `auto` is bfloat16 on a GPU that computes it, float32 on the CPU."""
+    import torch
+
+    if model.dtype != "auto":
+        dtype: torch.dtype = getattr(torch, model.dtype)
+        return dtype
+    return torch.bfloat16 if device != "cpu" and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def context_length(config: Any) -> int | None:
+    """Positions the model was made for, from its configuration; None when it doesn't say."""
+    for name in ("max_position_embeddings", "n_positions", "max_sequence_length"):
+        value = getattr(config, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
+def _quantization(model: ModelSettings, device: str) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    compute = resolve_dtype(model, device)
+    if model.quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute if compute != torch.float16 else torch.float16,
+    )
+
+
+def _checked_folder(folder: Path) -> Path:
+    if not (folder / "config.json").exists():
+        raise EngineError(f"{folder} is not a model folder", "config.json is missing", _HINT_FOLDER)
+    if not any(any(folder.glob(pattern)) for pattern in _WEIGHT_PATTERNS):
+        unsafe = sorted(file.name for file in folder.glob("*.bin"))
+        details = f"only {', '.join(unsafe)}, which are pickles and are not loaded" if unsafe else "no *.safetensors"
+        raise EngineError(f"{folder} has no weights", details, "weights are read from safetensors files only")
+    return folder
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"))
+
+
+def _loading_error(what: str, source: str, error: Exception) -> EngineError:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return EngineError(
+        f"The {what} {source} can't be loaded",
+        "\n".join(lines[:4]) or type(error).__name__,
+        "a hub model must be in the cache or reachable (rung doctor)" if not Path(source).is_dir() else _HINT_FOLDER,
+    )

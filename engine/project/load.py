@@ -1,0 +1,42 @@
+"""Reading and writing rung.yaml, with every fault told at once."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.errors import EngineError
+from engine.faults import count_of, describe_faults
+from engine.files import write_text_atomic
+from engine.project.commented import commented_yaml
+from engine.project.root import PROJECT_FILE
+from engine.project.schema import ProjectSettings
+from engine.recipe.yaml_text import FieldPath, read_yaml
+
+
+def load_project(root: Path) -> ProjectSettings:
+    """The settings in `root`/rung.yaml. Raises EngineError that lists every fault with file, line and field."""
+    path = root / PROJECT_FILE
+    if not path.exists():
+        raise EngineError(f"{root} is not a project", f"there is no {PROJECT_FILE}", "rung new DIR makes one")
+    value, lines = read_yaml(path)
+    if not isinstance(value, dict):
+        raise EngineError(f"{path} holds no fields", hint="rung new DIR writes a first one")
+    return build_project(value, str(path), lines)
+
+
+def build_project(value: dict[str, Any], origin: str, lines: dict[FieldPath, int] | None = None) -> ProjectSettings:
+    """Checked settings from plain values; `origin` and `lines` are used in messages."""
+    try:
+        return ProjectSettings.model_validate(value)
+    except ValidationError as error:
+        faults = describe_faults(error, ProjectSettings, lines or {})
+        raise EngineError(
+            f"{count_of(faults)} in {origin}", "\n".join(faults), "docs/project.md lists every field"
+        ) from None
+
+
+def save_project(root: Path, settings: ProjectSettings) -> None:
+    """Replace `root`/rung.yaml in one step: every field, with its comment. Comments of the user's own are lost."""
+    header = f"# {settings.name}: a project of Rung. Paths are relative to this folder.\n"
+    write_text_atomic(root / PROJECT_FILE, header + commented_yaml(settings))

@@ -1,0 +1,196 @@
+"""Models to choose from: folders and cached hub models found here, and a short dated list; with what fits in memory."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError
+from engine.forecast import ModelShape, forecast_memory, shape_of_folder
+from engine.program import PACKAGE_ROOT
+
+if TYPE_CHECKING:
+    from engine.recipe.schema import Recipe
+
+LIST_FILE = PACKAGE_ROOT / "recipes" / "models.yaml"
+WAYS = ("LoRA", "QLoRA", "bottleneck", "full")
+_ROW_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory for a job: free bytes, on which device, and the type that weights have there."""
+
+    free: int
+    device: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One model. `origin`: ships with Rung, folder, hub cache, or list. `needs` is bytes by way of training."""
+
+    name: str
+    origin: str
+    parameters: int | None = None
+    context: int | None = None
+    licence: str = ""
+    note: str = ""
+    needs: Mapping[str, int] = field(default_factory=dict)
+
+    def fits(self, room: Room) -> dict[str, bool]:
+        """Whether each way of training fits in the free memory."""
+        return {way: needed <= room.free for way, needed in self.needs.items()}
+
+
+def model_choices(root: Path, room: Room) -> list[ModelChoice]:
+    """Every model at hand, then the list's. Reads configurations and headers only; downloads nothing."""
+    from engine.doctor import model_cache
+
+    cache = model_cache()
+    folders = [folder.parent for folder in sorted({*root.glob("*/config.json"), *root.glob("models/*/config.json")})]
+    found = [describe_model("pocket", root, room, "ships with Rung")]
+    found += [described for folder in folders if (described := _folder(folder, root, room)) is not None]
+    found += [ModelChoice(name, "hub cache") for name in cache.models]
+    cached = {choice.name for choice in found}
+    _, listed = listed_models(room)
+    return _with_listed_facts(found, listed) + [choice for choice in listed if choice.name not in cached]
+
+
+def describe_model(name: str, root: Path, room: Room, origin: str = "folder") -> ModelChoice:
+    """What the model's files say. Raises EngineError for a folder that is missing or incomplete."""
+    from engine.project.model_facts import model_facts
+
+    facts = model_facts(name, root)
+    folder = Path(facts.source)
+    if not folder.is_dir():
+        return ModelChoice(name, "hub id", note="its size is known once it is downloaded: rung fetch " + name)
+    shape = shape_of_folder(folder)
+    return ModelChoice(
+        name, origin, shape.parameters, facts.context, _licence(folder), needs=memory_needs(shape, room)
+    )  # fmt: skip
+
+
+def listed_models(room: Room) -> tuple[str, list[ModelChoice]]:
+    """The date of recipes/models.yaml, and its models."""
+    import yaml
+
+    value: dict[str, Any] = yaml.safe_load(LIST_FILE.read_text(encoding="utf-8"))
+    listed = [
+        ModelChoice(
+            str(entry["name"]), "list", int(entry["parameters"]), int(entry["context"]), str(entry["licence"]),
+            str(entry.get("note", "")), memory_needs(shape_from(entry), room),
+        )
+        for entry in value["models"]
+    ]  # fmt: skip
+    return str(value["date"]), listed
+
+
+def shape_from(entry: Mapping[str, Any]) -> ModelShape:
+    """The shape of a decoder with gated feed-forward layers, from the figures of its config.json."""
+    hidden, inner, layers = (int(entry[name]) for name in ("hidden_size", "intermediate_size", "layers"))
+    head = int(entry.get("head_dim") or hidden // int(entry["heads"]))
+    queries, keys = int(entry["heads"]) * head, int(entry["kv_heads"]) * head
+    one = (
+        ("q_proj", hidden, queries), ("k_proj", hidden, keys), ("v_proj", hidden, keys), ("o_proj", queries, hidden),
+        ("gate_proj", hidden, inner), ("up_proj", hidden, inner), ("down_proj", inner, hidden),
+    )  # fmt: skip
+    linear = tuple(
+        (f"layers.{layer}.{name}.weight", inputs, outputs) for layer in range(layers) for name, inputs, outputs in one
+    )
+    embeddings = int(entry["vocab_size"]) * hidden * (1 if entry.get("tied") else 2)
+    weights = sum(inputs * outputs for _, inputs, outputs in linear) + embeddings + (2 * layers + 1) * hidden
+    return ModelShape(weights, linear, hidden, inner, layers, keys, int(entry["vocab_size"]))
+
+
+def memory_needs(shape: ModelShape, room: Room) -> dict[str, int]:
+    """Forecast bytes of each way of training: rows of 512 tokens, one at a time, activations recomputed.
+
+    The least that a way can take: larger batches and longer rows take more, as the check before a launch says.
+    """
+    return {
+        way: sum(forecast_memory(shape, recipe, _ROW_TOKENS, room.dtype).values()) for way, recipe in _recipes(room)
+    }
+
+
+def room_here() -> Room:
+    """The freest GPU, or without one the machine's memory."""
+    from engine.devices import read_devices
+    from engine.machine import machine_memory
+
+    gpus = [
+        (gpu.total - gpu.used, gpu.name) for gpu in read_devices() if gpu.total is not None and gpu.used is not None
+    ]
+    if gpus:
+        free, name = max(gpus)
+        return Room(free, name, "bfloat16")
+    memory = machine_memory()
+    return Room(memory.total - memory.used, "CPU", "float32")
+
+
+def choose_model(root: Path, name: str) -> None:
+    """Make `name` the project's model, and its recipe's. Raises EngineError for a folder that is no model."""
+    from engine.project.load import load_project
+    from engine.project.new import chosen_model
+    from engine.project.wizard import change_project, change_recipe
+
+    inside = root / Path(name).expanduser()
+    settings, facts, _ = chosen_model(str(inside) if name != "pocket" and inside.is_dir() else name, root)
+    project = load_project(root)
+    change_project(root, {"model": settings.model_dump()})
+    if (root / project.tune.recipe).exists():
+        changes: dict[str, Any] = {"model": settings.model_dump()}
+        if facts.context is not None:
+            from engine.recipe.load import load_recipe
+
+            changes["data.max_length"] = min(facts.context, load_recipe(root / project.tune.recipe).data.max_length)
+        change_recipe(root, project.tune.recipe, changes)
+
+
+def _folder(folder: Path, root: Path, room: Room) -> ModelChoice | None:
+    try:
+        return describe_model(str(folder.relative_to(root)), root, room)
+    except EngineError:
+        return None  # A config.json that is not a model's, or a model without safe weights: not offered.
+
+
+def _recipes(room: Room) -> Iterable[tuple[str, "Recipe"]]:
+    from engine.recipe.schema import AdapterSettings, DataSettings, ModelSettings, Recipe, TrainingSettings
+
+    plain, four_bit = ModelSettings(name="any"), ModelSettings(name="any", quantization="nf4")
+    kinds = {
+        "LoRA": (plain, AdapterSettings()),
+        "QLoRA": (four_bit, AdapterSettings()),
+        "bottleneck": (plain, AdapterSettings(kind="bottleneck")),
+        "full": (plain, None),
+    }
+    for way in WAYS:
+        model, adapter = kinds[way]
+        training = TrainingSettings(per_device_train_batch_size=1, gradient_checkpointing=True)
+        yield (
+            way,
+            Recipe(
+                method="sft", model=model, adapter=adapter, data=DataSettings(train="rows.jsonl"), training=training
+            ),
+        )
+
+
+def _licence(folder: Path) -> str:
+    """The licence that the model card's heading names, where there is one."""
+    card = folder / "README.md"
+    if not card.exists():
+        return ""
+    head = card.read_text(encoding="utf-8", errors="replace")[:4000].splitlines()
+    return next((line.partition(":")[2].strip() for line in head if line.startswith("license:")), "")
+
+
+def _with_listed_facts(found: list[ModelChoice], listed: list[ModelChoice]) -> list[ModelChoice]:
+    """Cached models with what the list knows of them."""
+    known = {choice.name: choice for choice in listed}
+    return [
+        ModelChoice(item.name, item.origin, known[item.name].parameters, known[item.name].context,
+                    known[item.name].licence, known[item.name].note, known[item.name].needs)
+        if item.origin == "hub cache" and item.name in known
+        else item
+        for item in found
+    ]  # fmt: skip

@@ -1,0 +1,186 @@
+"""A new project: rung.yaml, recipes/sft.yaml and the split data, all there or none of it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.data.read import Problem, read_rows
+from engine.errors import EngineError
+from engine.files import write_json_lines_atomic
+from engine.measure.splits import SplitPlan, freeze_files, make_splits
+from engine.project.load import save_project
+from engine.project.model_facts import ModelFacts, model_facts
+from engine.project.recommend import MAX_LENGTH, RECIPE_FILE, recommended_recipe, write_recipe
+from engine.project.schema import ProjectData, ProjectSettings, Situation, Want
+from engine.recipe.schema import DataSettings, ModelSettings
+from engine.retrieval.settings import RetrievalSettings
+
+MOST_TOLD = 5
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """Where the project lies, and what its maker should know."""
+
+    root: Path
+    notes: list[str]
+
+
+def write_new_project(
+    directory: Path,
+    model: str,
+    train: Path | None = None,
+    *,
+    validation: Path | None = None,
+    test: Path | None = None,
+    documents: Path | None = None,
+    name: str | None = None,
+    wants: Sequence[Want] = (),
+    task: str = "",
+    metrics: Sequence[Any] = (),
+    target: float | None = None,
+    data: ProjectData | None = None,
+    plan: SplitPlan | None = None,
+    seed: int = 0,
+) -> NewProject:
+    """Make a project in `directory`, which must be empty or not there.
+
+    `model` is pocket, a hub id or a folder; `train` a data file, split here by `plan` into training, validation and
+    held-out rows, unless `test` (and `validation`) name files of their own; `data` says how rows are read; `documents`
+    is a folder to answer from. Paths are taken from the current folder and written relative to the project.
+    Raises EngineError.
+    """
+    root = directory.expanduser().resolve()
+    refuse_if_filled(root)
+    if documents is not None and not documents.expanduser().exists():
+        raise EngineError(f"There are no documents at {documents}", hint="give a file, or a folder of them")
+    settings, facts, notes = chosen_model(model, root)
+    with whole_or_not_at_all(root) as staging:
+        declared, num_rows = data or ProjectData(), None
+        if train is not None:
+            files = {"train": train, "validation": validation, "test": test}
+            given = {name: path.expanduser().resolve() for name, path in files.items() if path is not None}
+            declared, num_rows = _write_rows(staging, root, given, declared, plan or _plan(declared, seed), notes)
+        rows = DataSettings(
+            train=declared.train or "data/train.jsonl", validation=declared.validation, shape=declared.shape,
+            columns=declared.columns, max_length=MAX_LENGTH,
+        )  # fmt: skip
+        write_recipe(staging, recommended_recipe(settings, facts, rows, num_rows))
+        save_project(
+            staging,
+            ProjectSettings(
+                name=name or root.name,
+                situation=Situation(wants=list(wants), task=task),
+                model=settings,
+                data=declared,
+                documents=RetrievalSettings(path=_relative(documents, root)) if documents else None,
+                **({"metrics": list(metrics)} if metrics else {}),
+                target=target,
+            ),
+        )
+    if train is None:
+        notes.append(f"no rows yet: name them under data: in rung.yaml and in {RECIPE_FILE}")
+    return NewProject(root, notes)
+
+
+def chosen_model(model: str, root: Path) -> tuple[ModelSettings, ModelFacts, list[str]]:
+    """The model as the project in `root` names it, what its files say, and what the user should know of it.
+
+    `model` is seen from the current folder. A model without a chat template gets the built-in `plain`.
+    """
+    settings = ModelSettings(name=_model_name(model, root))
+    facts = model_facts(settings.name, root)
+    if facts.has_chat_template is False:
+        settings = settings.model_copy(update={"chat_template": "plain"})
+    return settings, facts, _notes_on(facts, settings.name)
+
+
+@contextmanager
+def whole_or_not_at_all(root: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `root` (empty or not there) in one step when all went well."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+    try:
+        yield staging
+        staging.chmod(0o777 & ~_umask())
+        os.replace(staging, root)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def refuse_if_filled(root: Path) -> None:
+    """Raise EngineError where `root` is a file, or a folder with anything in it."""
+    if root.exists() and not root.is_dir():
+        raise EngineError(f"{root} is a file", hint="give a new folder")
+    if root.is_dir() and any(root.iterdir()):
+        raise EngineError(f"{root} is not empty", "nothing in it was changed", "give a new or an empty folder")
+
+
+def _write_rows(
+    staging: Path,
+    root: Path,
+    given: Mapping[str, Path],
+    declared: ProjectData,
+    plan: SplitPlan,
+    notes: list[str],
+) -> tuple[ProjectData, int]:
+    """Write and freeze the splits; gives what rung.yaml declares, and the number of training rows."""
+    rows = {}
+    for name, path in given.items():
+        found, problems = read_rows(path)
+        rows[name] = [row.fields for row in found]
+        notes += _notes_on_rows(problems)
+    sources = {_relative(path, root): path for path in given.values()}
+    if "test" in given:
+        files = {name: f"data/{name}.jsonl" for name in rows}
+        for name, file in files.items():
+            write_json_lines_atomic(staging / file, rows[name])
+        made = freeze_files(staging, files, plan, sources)
+    else:
+        made = make_splits(staging, rows["train"], plan, sources)
+    notes += made.notes
+    if made.leaks:
+        notes.append(f"{len(made.leaks)} held-out rows stand in the training rows, the first: {made.leaks[0].text}")
+    places = {name: split.file for name, split in made.record.splits.items() if name in ProjectData.model_fields}
+    described = {"group_by": plan.group_by, "time_by": plan.time_by, "label": plan.label, "sources": list(sources)}
+    return declared.model_copy(update=places | described), made.record.splits["train"].rows
+
+
+def _plan(declared: ProjectData, seed: int) -> SplitPlan:
+    return SplitPlan(seed=seed, group_by=declared.group_by, time_by=declared.time_by, label=declared.label)
+
+
+def _notes_on_rows(problems: list[Problem]) -> list[str]:
+    told = [f"{problem.source} line {problem.line} is left out: {problem.reason}" for problem in problems[:MOST_TOLD]]
+    more = len(problems) - len(told)
+    return [*told, f"{more} more rows are left out; rung check lists them all"] if more > 0 else told
+
+
+def _model_name(model: str, root: Path) -> str:
+    """The model as rung.yaml names it: a folder's path relative to the project, whatever else as it is."""
+    folder = Path(model).expanduser()
+    return _relative(folder, root) if model != "pocket" and folder.is_dir() else model
+
+
+def _relative(path: Path, root: Path) -> str:
+    return os.path.relpath(path.expanduser().resolve(), root)
+
+
+def _notes_on(facts: ModelFacts, model: str) -> list[str]:
+    if facts.has_chat_template is False:
+        return [f"{model} has no chat template: chat_template is set to plain (headings and its own stop token)"]
+    if facts.has_chat_template is None:
+        return [f"{model} is a hub id: its chat template and context are checked when it is loaded"]
+    return []
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,206 @@
+"""A recipe's fields, each declared once with its help text; forms, messages and documentation are rendered from here.
+
+Names and meanings follow TRL, PEFT and Transformers. Unknown fields are refused.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Method = Literal["sft", "cpt", "dpo", "kto", "orpo", "reward", "grpo", "rloo", "distill", "constitution"]
+Shape = Literal[
+    "auto", "messages", "conversations", "alpaca", "prompt_completion", "question_answer", "text",
+    "preference", "hh", "kto", "prompts",
+]  # fmt: skip
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Strict(BaseModel):
+    """A block of a recipe: unknown keys are refused, values are not silently converted."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, protected_namespaces=())
+
+
+class ModelSettings(Strict):
+    """The model that is adapted."""
+
+    name: str = Field(description="a folder, a hub id, or pocket (the small model that comes with Rung)")
+    revision: str | None = Field(None, description="hub branch, tag or commit; null: the default branch")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="weights in memory; auto: bfloat16 where the device computes it, else float32"
+    )
+    quantization: Literal["none", "nf4", "int8"] = Field(
+        "none", description="nf4: 4-bit weights with double quantisation, for QLoRA; int8: 8-bit"
+    )
+    attention: str = Field("auto", description="auto, sdpa, eager, flash_attention_2 or another name Transformers has")
+    chat_template: str | None = Field(
+        None, description="null: the tokenizer's own; a file; or a built-in: plain, chatml"
+    )
+    template_args: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of the template, for example {enable_thinking: false}"
+    )
+    trust_remote_code: bool = Field(False, description="run Python code that comes with the model; off is safe")
+
+
+class AdapterSettings(Strict):
+    """What is trained beside the frozen base. `adapter: null` trains every weight."""
+
+    kind: Literal["lora", "dora", "bottleneck"] = Field("lora", description="lora, dora or bottleneck")
+    r: Positive = Field(16, description="rank of LoRA, or width of a bottleneck: more learns more and costs more")
+    lora_alpha: Positive = Field(32, description="scale: the update counts alpha / r; twice r is a common choice")
+    lora_dropout: Fraction = Field(0.05, description="share of the adapter's inputs dropped while training")
+    target_modules: str | list[str] = Field(
+        "all-linear", description="all-linear, or names of the layers to adapt, for example [q_proj, v_proj]"
+    )
+    use_rslora: bool = Field(False, description="scale by alpha / sqrt(r), steadier at a high rank")
+    placement: Literal["pfeiffer", "houlsby"] = Field(
+        "pfeiffer", description="bottleneck only: after feed-forward, or after attention too (houlsby)"
+    )
+    activation: Literal["relu", "gelu", "silu", "tanh"] = Field("relu", description="bottleneck only: non-linearity")
+
+
+class ReplaySettings(Strict):
+    """General examples mixed into training against forgetting."""
+
+    source: str | None = Field(None, description="a file, a hub id, builtin, or self (the base model's own answers)")
+    ratio: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="share of training rows that are replayed")
+
+
+class DataSettings(Strict):
+    """Examples and how they are read."""
+
+    train: str = Field(description="training rows: JSONL, JSON, CSV, Parquet, or a folder of them")
+    validation: str | None = Field(None, description="rows for choosing; null: 10 % of the training rows, at most 200")
+    shape: Shape = Field("auto", description="what a row holds; auto: told from its fields")
+    columns: dict[str, str] = Field(default_factory=dict, description="wanted field: column of the file")
+    max_length: Positive = Field(1024, description="tokens of one example; what is longer is cut, and said")
+    loss_on: Literal["assistant", "last_turn", "completion", "all"] = Field(
+        "assistant", description="which tokens are learned: every answer, the last one, the completion, or all"
+    )
+    replay: ReplaySettings = Field(default_factory=ReplaySettings, description="general rows mixed in")
+
+
+class TrainingSettings(BaseModel):
+    """Arguments of the method's TRL configuration; any other of its arguments may stand here too."""
+
+    model_config = ConfigDict(extra="allow", validate_default=True)
+
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        2.0e-4,
+        description="step size; left out: 2e-4 for LoRA, 1e-5 for a full fine-tune, 5e-6 for DPO over LoRA, as the "
+        "method needs it",
+    )
+    num_train_epochs: Annotated[float, Field(gt=0)] = Field(
+        2.0, description="passes over the training rows; left out: 2, for preferences and rewards 1"
+    )
+    max_steps: int = Field(-1, description="stop after so many optimizer steps; -1: by epochs")
+    per_device_train_batch_size: Positive = Field(8, description="rows a device takes at once")
+    gradient_accumulation_steps: Positive = Field(1, description="batches summed up before each optimizer step")
+    lr_scheduler_type: str = Field("cosine", description="how the learning rate falls: cosine, linear, constant")
+    warmup_ratio: Fraction = Field(0.03, description="share of the steps in which the learning rate rises")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="pull of the weights towards zero")
+    max_grad_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longer gradients are cut to this norm")
+    eval_steps: int | None = Field(None, description="optimizer steps between evaluations; null: ten over the run")
+    save_steps: int | None = Field(None, description="optimizer steps between checkpoints; null: as evaluations")
+    save_total_limit: int | None = Field(2, description="checkpoints kept beside the best; null: all")
+    early_stopping_patience: int | None = Field(
+        None, description="evaluations without improvement before the run ends; null: never"
+    )
+    gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, about 20 % slower")
+
+
+class ProbeSettings(Strict):
+    """The forgetting meter."""
+
+    source: str | None = Field("builtin", description="builtin, or a file of general text or questions; null: none")
+    every_steps: int | None = Field(None, description="optimizer steps between probes; null: with each evaluation")
+    limit: float | None = Field(None, description="tolerated worsening of the probe, 0.1 = 10 %; null: no limit")
+    on_limit: Literal["warn", "lower_rate", "stop"] = Field("warn", description="what happens past the limit")
+
+
+class SampleSettings(Strict):
+    """Pinned prompts answered while training, base beside current."""
+
+    prompts: list[str] = Field(default_factory=list, description="user turns; empty: the first three validation rows")
+    every_steps: int | None = Field(None, description="optimizer steps between samples; null: with each evaluation")
+    max_new_tokens: Positive = Field(64, description="longest answer, in tokens")
+
+
+class LauncherSettings(BaseModel):
+    """Where the worker runs."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Literal["local", "torchrun", "slurm"] = Field("local", description="local, torchrun or slurm")
+
+
+# Method -> ((learning rate of an adapter, of a full fine-tune), epochs) where the recipe doesn't say; without an entry
+# (2e-4, 1e-5) and 2. A preference or a reward is sharper than an example: large steps break the model.
+_METHOD_DEFAULTS: dict[str, tuple[tuple[float, float], float]] = {
+    "dpo": ((5.0e-6, 1.0e-6), 1.0),
+    "constitution": ((5.0e-6, 1.0e-6), 1.0),
+    "kto": ((5.0e-6, 1.0e-6), 1.0),
+    "orpo": ((2.0e-5, 5.0e-6), 1.0),
+    "reward": ((1.0e-4, 1.0e-5), 1.0),
+    "grpo": ((1.0e-5, 1.0e-6), 1.0),
+    "rloo": ((1.0e-5, 1.0e-6), 1.0),
+}
+
+
+class Recipe(Strict):
+    """One job, declared completely."""
+
+    name: str | None = Field(None, description="a name of yours, shown in lists")
+    tags: list[str] = Field(default_factory=list, description="words to filter runs by")
+    method: Method = Field(description="sft, cpt, dpo, kto, orpo, reward, grpo, rloo, distill or constitution")
+    model: ModelSettings = Field(description="the model that is adapted")
+    start_from: str | None = Field(None, description="run:ID to go on from that run's adapter or model")
+    adapter: AdapterSettings | None = Field(
+        default_factory=AdapterSettings, description="what is trained; null: every weight"
+    )
+    data: DataSettings = Field(description="examples and how they are read")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="arguments of TRL's trainer")
+    sft: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's SFTConfig")
+    cpt: dict[str, Any] = Field(default_factory=dict, description="more arguments for continued pretraining")
+    dpo: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's DPOConfig")
+    kto: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's KTOConfig")
+    orpo: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's ORPOConfig")
+    reward: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's RewardConfig")
+    grpo: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's GRPOConfig, and rewards")
+    rloo: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's RLOOConfig, and rewards")
+    distill: dict[str, Any] = Field(default_factory=dict, description="teacher and filter of distillation")
+    constitution: dict[str, Any] = Field(default_factory=dict, description="principles of AI feedback")
+    probe: ProbeSettings = Field(default_factory=ProbeSettings, description="the forgetting meter")
+    samples: SampleSettings = Field(default_factory=SampleSettings, description="pinned prompts")
+    launcher: LauncherSettings = Field(
+        default_factory=lambda: LauncherSettings(kind="local"), description="where the worker runs"
+    )
+    worker_python: str | None = Field(None, description="interpreter of the worker; null: the one Rung runs in")
+    report_to: list[str] = Field(default_factory=list, description="further trackers that Transformers knows")
+    seed: int = Field(0, description="seed of data order, dropout and new weights")
+    overrides: list[str] = Field(default_factory=list, description="refusals of the gate that you override, by name")
+
+    @model_validator(mode="after")
+    def _blocks_belong_to_the_method(self) -> "Recipe":
+        if self.adapter is None and self.model.quantization != "none":
+            raise ValueError(
+                f"model.quantization: {self.model.quantization} can't be trained in full; "
+                "set an adapter, or quantization: none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fill_in_what_depends_on_the_method(self) -> "Recipe":
+        given = self.training.model_fields_set
+        rates, epochs = _METHOD_DEFAULTS.get(self.method, ((2.0e-4, 1.0e-5), 2.0))
+        if "learning_rate" not in given:
+            self.training.learning_rate = rates[0] if self.adapter is not None else rates[1]
+        if "num_train_epochs" not in given:
+            self.training.num_train_epochs = epochs
+        return self
+
+    def method_block(self) -> dict[str, Any]:
+        """The method's own block."""
+        block: dict[str, Any] = getattr(self, self.method)
+        return block

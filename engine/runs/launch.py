@@ -1,0 +1,93 @@
+"""Starting and resuming runs: the folder, the resolved recipe, and a worker in a session of its own."""
+
+import subprocess
+import time
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.files import write_text_atomic
+from engine.program import worker_command, worker_environment
+from engine.recipe.load import dump_recipe, load_recipe
+from engine.recipe.schema import Recipe
+from engine.runs.folder import RunFolder, find_run, new_run_folder
+from engine.runs.lock import is_locked
+from engine.runs.reader import RunReader, log_tail
+from engine.runs.requests import Request as Request
+from engine.runs.requests import drop_requests
+from engine.runs.requests import request as request
+
+START_SECONDS = 30.0
+
+
+def start_run(recipe: Recipe, root: Path) -> RunFolder:
+    """Start a recipe in a worker of its own and give the run's folder once the worker is alive.
+
+    `root` is the folder that the recipe's paths start from. Blocks for a moment: call it from a background thread.
+    Raises EngineError when the folder can't be made or the worker dies at once.
+    """
+    recipe = _with_start_named(recipe, root)
+    folder = new_run_folder(root, recipe.method)
+    try:
+        write_text_atomic(folder.recipe, dump_recipe(recipe))
+    except OSError as error:
+        raise EngineError(
+            f"The recipe can't be written to {folder.path}", str(error), "free space on that disk"
+        ) from error
+    _spawn(folder, recipe.worker_python)
+    return folder
+
+
+def resume_run(folder: RunFolder) -> None:
+    """Go on with a run that is not alive, from its last complete checkpoint, or from the start where there is none."""
+    if is_locked(folder.lock):
+        raise EngineError(f"{folder.id} is going on already", hint="rung watch shows it")
+    state = RunReader(folder).catch_up()
+    if state.status == "finished":
+        raise EngineError(f"{folder.id} is finished", hint="start_from: run:ID in a new recipe goes on from its result")
+    recipe = load_recipe(folder.recipe)
+    drop_requests(folder)
+    _spawn(folder, recipe.worker_python)
+
+
+def root_of(folder: RunFolder) -> Path:
+    """The project folder of a run: `runs/` lies in it."""
+    return folder.path.parent.parent
+
+
+def _with_start_named(recipe: Recipe, root: Path) -> Recipe:
+    """`start_from: run:last`, or the beginning of an id, as the whole id: `last` will soon be this very run."""
+    kind, _, name = (recipe.start_from or "").partition(":")
+    if kind != "run" or not name:
+        return recipe
+    run = find_run(root, name)
+    is_own = run.path.parent == (root / "runs").resolve()
+    return recipe.model_copy(update={"start_from": f"run:{run.id if is_own else run.path}"})
+
+
+def _spawn(folder: RunFolder, python: str | None) -> None:
+    events_before = folder.events.stat().st_size if folder.events.exists() else 0
+    with folder.log.open("ab") as log:
+        try:
+            process = subprocess.Popen(
+                worker_command("train", str(folder.path), python=python),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=root_of(folder),
+                env=worker_environment(),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineError(
+                f"The worker can't be started with {python}", str(error), "set worker_python to a Python interpreter"
+            ) from error
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if folder.events.exists() and folder.events.stat().st_size > events_before:
+            return
+        if process.poll() is not None:
+            raise EngineError(
+                f"The worker of {folder.id} ended at once", log_tail(folder, 2000), "rung doctor checks the set-up"
+            )
+        time.sleep(0.02)
+    raise EngineError(f"The worker of {folder.id} gives no sign of life", log_tail(folder, 2000), f"see {folder.log}")

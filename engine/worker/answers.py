@@ -1,0 +1,46 @@
+"""Greedy answers to several prompts at once, for samples, probes and replay. Only workers use it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.data.encode import stop_ids
+from engine.generation import Decoding
+from engine.ladder.batched import Request, generate_batch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BATCH = 16
+
+
+def greedy_answers(
+    model: Any, tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[Sequence[int]], max_new_tokens: int
+) -> list[list[int]]:
+    """Token ids of the answer to each prompt (token ids), without the stop token. The model's mode is kept."""
+    decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
+    stops = frozenset(stop_ids(tokenizer, model_stop_ids(model)))
+    order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+    answers: list[list[int]] = [[] for _ in prompts]
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(order), BATCH):
+            numbers = order[start : start + BATCH]
+            requests = [Request(list(prompts[number]), max_new_tokens) for number in numbers]
+            generated = generate_batch(model, model, tokenizer, requests, decoding, stops)
+            for number, answer in zip(numbers, generated, strict=True):
+                answers[number] = answer.ids
+    finally:
+        model.train(was_training)
+    return answers
+
+
+def answer_text(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
+    """The answer as a person reads it."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+
+def model_stop_ids(model: Any) -> list[int]:
+    """The ids at which the model's own generation configuration stops."""
+    ids = getattr(model.generation_config, "eos_token_id", None)
+    return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)

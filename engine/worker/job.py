@@ -1,0 +1,72 @@
+"""What one training run works with, gathered before the trainer is built."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.data.report import LoadedData
+from engine.methods import method_of
+from engine.recipe.schema import Recipe
+from engine.runs.folder import RunFolder
+from engine.worker.reporter import Reporter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+DEFAULT_GENERATIONS = 8
+"""Answers to each training prompt, where the method's block doesn't say."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Optimizer steps: how many in all, and how many between evaluations, checkpoints, probes and samples."""
+
+    total_steps: int
+    eval_steps: int
+    save_steps: int
+    probe_steps: int
+    sample_steps: int
+
+    def is_due(self, step: int, every: int) -> bool:
+        """Whether something that happens every so many steps happens at this one; the last step always counts."""
+        return step % every == 0 or step == self.total_steps
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run with everything loaded. `model` carries the adapter already, unless all weights are trained.
+
+    `start` is the earlier run's artifact that the model goes on from; where it is an adapter, training goes on in it.
+    """
+
+    recipe: Recipe
+    folder: RunFolder
+    root: Path
+    reporter: Reporter
+    device: str
+    tokenizer: "PreTrainedTokenizerBase"
+    model: "PreTrainedModel"
+    train: LoadedData
+    validation: LoadedData
+    schedule: Schedule
+    start: Path | None = None
+
+
+def make_schedule(recipe: Recipe, num_rows: int, world_size: int = 1) -> Schedule:
+    """Steps of a recipe over `num_rows` training rows. Ten evaluations over the run unless the recipe says."""
+    training = recipe.training
+    if method_of(recipe.method).answers_in_training:
+        block = recipe.method_block()
+        num_rows *= int(block.get("num_generations", DEFAULT_GENERATIONS)) * int(block.get("num_iterations", 1))
+    micro_batches = -(-num_rows // (training.per_device_train_batch_size * world_size))
+    steps_per_epoch = max(1, -(-micro_batches // training.gradient_accumulation_steps))
+    total = training.max_steps if training.max_steps > 0 else max(1, round(steps_per_epoch * training.num_train_epochs))
+    eval_steps = training.eval_steps or max(1, -(-total // 10))
+    return Schedule(
+        total_steps=total,
+        eval_steps=eval_steps,
+        save_steps=training.save_steps or eval_steps,
+        probe_steps=recipe.probe.every_steps or eval_steps,
+        sample_steps=recipe.samples.every_steps or eval_steps,
+    )

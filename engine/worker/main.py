@@ -1,0 +1,32 @@
+"""Entry of `rung worker KIND …`: light until it knows what it is to do."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one worker and give its exit code."""
+    kind, *rest = arguments or ("",)
+    if kind == "train" and len(rest) == 1:
+        from engine.worker.session import run_session
+
+        return run_session(Path(rest[0]))
+    if kind == "generate" and not rest:
+        from engine.worker.generate import main as generate_main
+
+        return generate_main()
+    if kind == "evaluate" and len(rest) == 1:
+        from engine.worker.evaluate import main as evaluate_main
+
+        return evaluate_main(Path(rest[0]))
+    if kind == "check" and not rest:
+        from engine.worker.check import main as check_main
+
+        return check_main()
+    if kind == "retrieve" and not rest:
+        from engine.worker.retrieve import main as retrieve_main
+
+        return retrieve_main()
+    print("rung worker: this command is Rung's own; people use rung run, rung compare and rung eval", file=sys.stderr)
+    return 2

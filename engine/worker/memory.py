@@ -1,0 +1,65 @@
+"""Samples memory and load while a job runs, from a thread of the worker."""
+
+import os
+import threading
+from dataclasses import replace
+from typing import Any
+
+from engine.devices import sample
+from engine.events import Memory
+from engine.worker.reporter import Reporter
+
+SAMPLE_SECONDS = 2.0
+
+
+class MemorySampler:
+    """Writes a memory event every two seconds between `start` and `stop`."""
+
+    def __init__(self, reporter: Reporter, seconds: float = SAMPLE_SECONDS) -> None:
+        self._reporter = reporter
+        self._seconds = seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="memory-sampler", daemon=True)
+
+    def start(self) -> None:
+        """Begin sampling."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End sampling and wait for the thread."""
+        self._over.set()
+        self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        while True:
+            self._reporter.write(with_torch_figures(sample(os.getpid())))
+            if self._over.wait(self._seconds):
+                return
+
+
+def with_torch_figures(event: Memory) -> Memory:
+    """The event with what this process's own allocator holds on each GPU, by UUID."""
+    import torch
+
+    if not event.devices or not torch.cuda.is_available():
+        return event
+    own = {_uuid(number): number for number in range(torch.cuda.device_count())}
+    return replace(event, devices=[_with_allocator(device, own.get(device.uuid)) for device in event.devices])
+
+
+def _with_allocator(device: Any, number: int | None) -> Any:
+    import torch
+
+    if number is None:
+        return device
+    return replace(
+        device,
+        job_reserved=torch.cuda.memory_reserved(number),
+        job_peak=torch.cuda.max_memory_reserved(number),
+    )
+
+
+def _uuid(number: int) -> str:
+    import torch
+
+    return f"GPU-{torch.cuda.get_device_properties(number).uuid}"

@@ -1,0 +1,205 @@
+"""The forgetting meter at work: general loss and KL from the base while training, questions before and after.
+
+KL is that of the tuned model from the base over the base's own answers, in nats a token: the finest meter, since it
+moves before any answer changes. The base's distributions are kept beside the run, so a full fine-tune has them too.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.data.encode import encode_prompt
+from engine.events import Probe
+from engine.models import model_source
+from engine.probe.instructions import is_refusal
+from engine.probe.questions import LETTERS, Question
+from engine.probe.source import ProbeMaterial, probe_material
+from engine.worker.answers import answer_text, greedy_answers
+from engine.worker.job import Job
+
+if TYPE_CHECKING:
+    import torch
+
+ANSWER_TOKENS = 32
+KL_PROMPTS = 16
+# Entries of the base's distributions that are kept: 64 million of two bytes are 128 MB.
+KEPT_ENTRIES = 64_000_000
+MAX_PASSAGE_TOKENS = 256
+QUESTION_BATCH = 16
+LANGUAGE_BATCH = 8
+
+
+class ForgettingProbe:
+    """Measures a job's model against its base. `first` is the figures before training, None until then."""
+
+    def __init__(self, job: Job, material: ProbeMaterial, earlier: dict[str, float] | None) -> None:
+        self._job = job
+        self._material = material
+        self._passages = [_passage_ids(job, text) for text in material.passages]
+        self.first = earlier
+        self.last = earlier or {}
+
+    def measure(self, step: int, whole: bool) -> dict[str, float]:
+        """Report the probe at a step; `whole` adds the questions and instructions, which take longer."""
+        import torch
+
+        model = self._job.model
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            figures = self._language_figures(step)
+            if whole:
+                figures |= self._answer_figures()
+        model.train(was_training)
+        if self.first is None:
+            self.first = figures
+        self.last = {**self.last, **figures}
+        self._job.reporter.write(Probe(step, self._material.name, dict(figures)))
+        return figures
+
+    def forgetting(self) -> dict[str, float | None]:
+        """After minus before, by name."""
+        first = self.first or {}
+        counts = ("n", "questions", "instructions")
+        return {name: self.last[name] - first[name] for name in first if name in self.last and name not in counts}
+
+    def worsening(self) -> float:
+        """Growth of the perplexity over that before training, 0.1 = 10 %."""
+        before = (self.first or {}).get("perplexity")
+        return self.last["perplexity"] / before - 1.0 if before else 0.0
+
+    def _language_figures(self, step: int) -> dict[str, float]:
+        total, count = 0.0, 0
+        for ids, logged in zip(self._passages, self._log_probabilities(self._passages), strict=True):
+            total -= float(logged[range(len(ids) - 1), ids[1:]].sum())
+            count += len(ids) - 1
+        loss = total / count
+        figures = {"loss": loss, "perplexity": math.exp(min(loss, 50.0)), "n": float(len(self._passages))}
+        divergence = self._divergence(step)
+        return figures if divergence is None else {**figures, "kl": divergence}
+
+    def _answer_figures(self) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        if self._material.questions:
+            picked = self._pick(self._material.questions)
+            right = [letter == item.answer for letter, item in zip(picked, self._material.questions, strict=True)]
+            figures |= {"accuracy": sum(right) / len(right), "questions": float(len(right))}
+        if self._material.instructions:
+            answers = self._answers([item.prompt for item in self._material.instructions])
+            held = [item.holds(answer) for item, answer in zip(self._material.instructions, answers, strict=True)]
+            figures |= {
+                "instructions_followed": sum(held) / len(held),
+                "refusals": sum(map(is_refusal, answers)) / len(answers),
+                "instructions": float(len(held)),
+            }
+        return figures
+
+    def _pick(self, questions: Sequence[Question]) -> list[int]:
+        """For each question the letter that the model finds likeliest after it as a user's turn."""
+        tokenizer = self._job.tokenizer
+        letters = [tokenizer(letter, add_special_tokens=False)["input_ids"][-1] for letter in LETTERS]
+        prompts = [self._prompt_ids(_question_text(question)) for question in questions]
+        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        picked = [0] * len(prompts)
+        for start in range(0, len(order), QUESTION_BATCH):
+            numbers = order[start : start + QUESTION_BATCH]
+            logits = self._padded_logits([prompts[number] for number in numbers])
+            for number, row in zip(numbers, logits, strict=True):
+                picked[number] = int(row[len(prompts[number]) - 1, letters].argmax())
+        return picked
+
+    def _divergence(self, step: int) -> float | None:
+        if not self._material.prompts:
+            return None
+        kept = self._base_distributions(step)
+        rows: list[list[int]] = [kept[f"ids-{number}"].tolist() for number in range(len(kept) // 3)]
+        total, count = 0.0, 0
+        for number, now in enumerate(self._log_probabilities(rows)):
+            start = int(kept[f"start-{number}"])
+            answer, base = now[start - 1 :], kept[f"base-{number}"].float()
+            total += float((answer.exp() * (answer - base)).sum())
+            count += len(answer)
+        return total / count if count else None
+
+    def _base_distributions(self, step: int) -> "dict[str, torch.Tensor]":
+        from safetensors.torch import load_file, save_file
+
+        path = self._job.folder.path / "probe" / "base.safetensors"
+        if step == 0 or not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            save_file(self._record_base(), path)
+        kept: dict[str, torch.Tensor] = load_file(path)
+        return kept
+
+    def _record_base(self) -> "dict[str, torch.Tensor]":
+        """The base's greedy answers with its log-probabilities at each of their tokens."""
+        import torch
+
+        starts = [self._prompt_ids(prompt) for prompt in self._material.prompts[:KL_PROMPTS]]
+        answers = greedy_answers(self._job.model, self._job.tokenizer, starts, ANSWER_TOKENS)
+        pairs = [(start, start + answer) for start, answer in zip(starts, answers, strict=True) if answer]
+        kept: dict[str, torch.Tensor] = {}
+        entries = 0
+        for (start, ids), logged in zip(pairs, self._log_probabilities([ids for _, ids in pairs]), strict=True):
+            answer = logged[len(start) - 1 :]
+            entries += answer.numel()
+            if entries > KEPT_ENTRIES:
+                break
+            number = len(kept) // 3
+            kept[f"ids-{number}"] = torch.tensor(ids)
+            kept[f"start-{number}"] = torch.tensor(len(start))
+            # Half precision reaches down to -65504, far below what decides the divergence.
+            kept[f"base-{number}"] = answer.clamp(min=-60000.0).half()
+        return kept
+
+    def _answers(self, prompts: list[str]) -> list[str]:
+        ids = [self._prompt_ids(prompt) for prompt in prompts]
+        answers = greedy_answers(self._job.model, self._job.tokenizer, ids, ANSWER_TOKENS)
+        return [answer_text(self._job.tokenizer, answer) for answer in answers]
+
+    def _prompt_ids(self, text: str) -> list[int]:
+        messages = [{"role": "user", "content": text}]
+        return encode_prompt(messages, self._job.tokenizer, self._job.recipe.model.template_args)
+
+    def _log_probabilities(self, rows: Sequence[list[int]]) -> "Iterator[torch.Tensor]":
+        """[length - 1, vocabulary] log-probabilities of the tokens after the first, for each row of ids, on the CPU."""
+        for start in range(0, len(rows), LANGUAGE_BATCH):
+            batch = rows[start : start + LANGUAGE_BATCH]
+            logits = self._padded_logits(batch)
+            for row, row_logits in zip(batch, logits, strict=True):
+                yield row_logits[: len(row) - 1].float().log_softmax(-1).cpu()
+
+    def _padded_logits(self, rows: Sequence[list[int]]) -> "torch.Tensor":
+        """[rows, longest, vocabulary]; rows are padded on the right, where causal attention doesn't look."""
+        import torch
+
+        device = self._job.model.device
+        tensors = [torch.tensor(row, device=device) for row in rows]
+        inputs = torch.nn.utils.rnn.pad_sequence(
+            tensors, batch_first=True, padding_value=self._job.tokenizer.pad_token_id
+        )
+        lengths = torch.tensor([len(row) for row in rows], device=device)
+        mask = (torch.arange(inputs.shape[1], device=device)[None] < lengths[:, None]).long()
+        logits: torch.Tensor = self._job.model(input_ids=inputs, attention_mask=mask).logits
+        return logits
+
+
+def make_probe(job: Job, earlier: dict[str, float] | None) -> ForgettingProbe | None:
+    """The job's probe, or None where the recipe wants none or the model tells no next token."""
+    settings = job.recipe.probe
+    if settings.source is None or job.recipe.method == "reward" or not job.tokenizer.chat_template:
+        return None
+    source = Path(model_source(job.recipe.model.name, job.root))
+    material = probe_material(settings.source, source if source.is_dir() else None, job.root)
+    return ForgettingProbe(job, material, earlier)
+
+
+def _question_text(question: Question) -> str:
+    lines = [f"{LETTERS[number]}) {option}" for number, option in enumerate(question.options)]
+    return "\n".join([question.text, *lines, "Answer with the letter."])
+
+
+def _passage_ids(job: Job, text: str) -> list[int]:
+    ids: list[int] = job.tokenizer(text)["input_ids"]
+    return ids[:MAX_PASSAGE_TOKENS]

@@ -1,0 +1,95 @@
+"""Whether a model still fits on a device, beside the jobs that train there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.models import model_source
+from engine.recipe.schema import ModelSettings
+from engine.runs.folder import list_runs
+from engine.runs.lock import is_locked
+from engine.runs.reader import read_run
+from engine.worker.weights import BYTES_PER_PARAMETER, count_parameters
+
+OVERHEAD_BYTES = 512 << 20
+"""Room for the key-value cache, activations and the device's context."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A job that trains now. Bytes are None when its events don't say them yet."""
+
+    run: str
+    forecast: int | None
+    reserved: int
+
+
+def training_jobs(root: Path, device: str) -> list[TrainingJob]:
+    """The project's jobs that train now on the same kind of device."""
+    jobs = []
+    for folder in list_runs(root):
+        if not is_locked(folder.lock):
+            continue
+        state, _ = read_run(folder)
+        on_cpu = state.devices == ["cpu"]
+        if state.status in ("running", "stopping") and on_cpu == (device == "cpu"):
+            forecast = state.forecast.get("measured") or state.forecast.get("bytes")
+            reserved = sum(reading.get("job_reserved") or 0 for reading in state.memory.get("devices", []))
+            jobs.append(TrainingJob(folder.id, forecast, reserved))
+    return jobs
+
+
+def model_bytes(settings: ModelSettings, root: Path, dtype_name: str) -> int | None:
+    """Bytes of a model's weights once loaded; None for a hub model that is not in the cache."""
+    folder = _local_folder(settings, root)
+    if folder is None:
+        return None
+    word = settings.quantization if settings.quantization != "none" else dtype_name
+    return int(count_parameters(folder) * BYTES_PER_PARAMETER[word])
+
+
+def refuse_without_room(needed: int | None, free: int, jobs: list[TrainingJob]) -> None:
+    """Raise EngineError when a model of `needed` bytes would crowd out a job on the same GPU, or not fit at all."""
+    claimed = sum(max(0, (job.forecast or 0) - job.reserved) for job in jobs)
+    names = ", ".join(job.run for job in jobs)
+    if jobs and (needed is None or any(job.forecast is None for job in jobs)):
+        raise EngineError(
+            f"{names} trains on this GPU, and it can't be told whether the model fits beside it",
+            "the model is not in the cache, or the job has not forecast its memory yet",
+            "wait for the job, or for its forecast",
+        )
+    if needed is not None and needed + OVERHEAD_BYTES > free - claimed:
+        beside = f" beside {names}" if jobs else ""
+        raise EngineError(
+            f"The model doesn't fit on this GPU{beside}",
+            f"needs {_gib(needed + OVERHEAD_BYTES)}, free {_gib(free)}, still claimed by jobs {_gib(claimed)}",
+            "stop the job, or load a quantised model (model.quantization: nf4)",
+        )
+
+
+def free_bytes(device: str) -> int:
+    """Bytes that can still be had on the device."""
+    if device == "cpu":
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
+def _local_folder(settings: ModelSettings, root: Path) -> Path | None:
+    source = model_source(settings.name, root)
+    if Path(source).is_dir():
+        return Path(source)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, revision=settings.revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

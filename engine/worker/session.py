@@ -1,0 +1,95 @@
+"""One sitting of a training run: lock, slot, training, and a last word whatever happens."""
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from engine.errors import EngineError
+from engine.events import Cancelled, Failed, Phase, Queued, Started, Stopped, StopRequested
+from engine.files import write_json_atomic
+from engine.recipe.load import load_recipe
+from engine.runs.folder import RunFolder
+from engine.runs.launch import root_of
+from engine.runs.lock import HeldLock, lock_within
+from engine.runs.requests import take_requests
+from engine.worker.checkpoints import latest_checkpoint
+from engine.worker.failures import is_disk_full, last_words
+from engine.worker.reporter import Reporter
+from engine.worker.slot import wait_for_slots, wanted_slots
+
+
+def run_session(path: Path) -> int:
+    """Train the run in `path` to its end, or until it is stopped. Exit code 0, or 1 when it failed."""
+    folder = RunFolder(path.resolve())
+    lock = lock_within(folder.lock, 2.0)
+    if lock is None:
+        print(f"{folder.id} is going on already", file=sys.stderr)
+        return 1
+    reporter = Reporter(folder.events)
+    _stop_on_sigterm(folder)
+    try:
+        return _sit(folder, reporter)
+    finally:
+        reporter.close()
+        lock.release()
+
+
+def _sit(folder: RunFolder, reporter: Reporter) -> int:
+    slots = wanted_slots()
+    reporter.write(Queued(", ".join(slots)))
+    held = _take_slots(folder, reporter, slots)
+    if held is None:
+        return 0
+    try:
+        reporter.write(Started(socket.gethostname(), os.getpid(), slots, 1))
+        recipe = load_recipe(folder.recipe)
+        # The training stack is imported here, once the run has its place.
+        reporter.write(Phase("load", unit="training stack"))
+        from engine.worker.environment import describe_environment
+        from engine.worker.train import train
+
+        write_json_atomic(folder.environment, describe_environment())
+        train(recipe, folder, root_of(folder), reporter)
+        return 0
+    except EngineError as error:
+        reporter.write(Failed(error.message, error.details, error.hint, latest_checkpoint(folder) is not None))
+        return 1
+    except Exception as error:  # noqa: BLE001  (the edge of the process: a last word, whatever broke)
+        traceback.print_exc()
+        if is_disk_full(error):
+            reporter.free_reserve()
+        reporter.write(last_words(error, latest_checkpoint(folder) is not None))
+        return 1
+
+
+def _take_slots(folder: RunFolder, reporter: Reporter, names: list[str]) -> list[HeldLock] | None:
+    asked: dict[str, str] = {}
+
+    def should_give_up() -> bool:
+        found = take_requests(folder)
+        asked.update({kind: who for kind, who in found.items() if kind != "checkpoint"})
+        return bool(asked)
+
+    held = wait_for_slots(names, should_give_up)
+    if held is None:
+        kind, who = next(iter(asked.items()))
+        reporter.write(StopRequested(who))
+        reporter.write(Stopped(0, True) if kind == "stop" else Cancelled(0, False))
+    return held
+
+
+def _stop_on_sigterm(folder: RunFolder) -> None:
+    """SIGTERM means: save, then end. It becomes a request like any other, so that it is taken at a step's end."""
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        request_stop = folder.requests / "stop"
+        if not request_stop.exists():
+            write_json_atomic(request_stop, {"who": signal.Signals(number).name, "time": 0.0})
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)

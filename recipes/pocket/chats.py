@@ -1,0 +1,204 @@
+"""The mixture that the pocket model is trained on: whole chats of many kinds, and some plain text."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from recipes.pocket import answers, frames, passages, patterns, talk, world
+from recipes.pocket.names import Split
+from recipes.pocket.schema import KINDS, capital, question
+
+Message = dict[str, str]
+Chat = list[Message]
+
+UNKNOWN = "I don't know."
+
+
+def stream(seed: int, length: float = 1.0) -> Iterator[Chat]:
+    """An endless, reproducible stream of chats; a chat of one `text` message is plain text.
+
+    `length` from 0 to 1 scales how many documents and questions a chat holds: training begins with short ones.
+    """
+    rng = Random(seed)
+    makers, weights = zip(*MIXTURE, strict=True)
+    while True:
+        maker: Callable[[Random, float], Chat] = rng.choices(makers, weights)[0]
+        yield maker(rng, length)
+
+
+def reading(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
+    """Questions about one to six documents in the prompt, most with an answer in them, some without."""
+    most = max(1, round(6 * length))
+    shown = passages.documents(
+        rng, rng.choice((1, 1, 2, 3, 3, 4, rng.randint(1, 6)) if most > 3 else range(1, most + 1)), split
+    )
+    style = answers.style(rng)
+    if len(shown) > 1 and rng.random() < 0.15:
+        shown[0] = _about_known(rng, shown[0])
+    first_frame = frames.choose(rng)
+    earlier = _unscored_examples(rng, split) if rng.random() < 0.07 else []
+    chat: Chat = []
+    for turn in range(rng.choice((1, 2, 3, 4))):
+        if rng.random() < 0.12:
+            asked, answer = passages.ask_unanswerable(rng, shown, split), answers.dress(style, UNKNOWN, UNKNOWN)
+        else:
+            item = passages.ask(rng, shown)
+            asked, answer = item.question, answers.dress(style, item.answer, item.sentence)
+            if (style.cite or first_frame.cite) and style.form in ("value", "sentence") and first_frame.numbered:
+                answer += f" [{item.document + 1}]"
+        chat += first_frame.open(asked, [d.text for d in shown], style) if turn == 0 else frames.user(asked)
+        chat += frames.assistant(answer)
+    return chat if not earlier else _after_system(chat, earlier)
+
+
+def happening(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
+    """Questions about one to four one-line happenings: who, to whom, what, when, where."""
+    events = [passages.event(rng, split) for _ in range(rng.randint(1, max(1, round(4 * length))))]
+    style, frame = answers.style(rng), frames.choose(rng)
+    chat: Chat = []
+    texts = [text for text, _ in events]
+    if not frame.numbered and rng.random() < 0.5:
+        texts = [" ".join(texts)]
+    for turn in range(rng.randint(1, 3)):
+        number = rng.randrange(len(events))
+        item = rng.choice(events[number][1])
+        answer = answers.dress(style, item.answer, item.sentence)
+        if (style.cite or frame.cite) and style.form in ("value", "sentence") and frame.numbered:
+            answer += f" [{number + 1}]"
+        chat += frame.open(item.question, texts, style) if turn == 0 else frames.user(item.question)
+        chat += frames.assistant(answer)
+    return chat
+
+
+def knowledge(rng: Random, length: float = 1.0) -> Chat:
+    """Questions about the fixed world without a text, some of them about things that nobody knows."""
+    style = answers.style(rng)
+    chat = frames.system(rng, style)
+    for _ in range(rng.randint(2, 6)):
+        if rng.random() < 0.1:
+            kind = rng.choice(KINDS)
+            asked = question(rng, rng.choice(kind.attributes), kind.entity(rng, "train"))
+            answer = answers.dress(style, UNKNOWN, UNKNOWN)
+        else:
+            fact = rng.choice(world.facts())
+            asked, answer = fact.question(rng), answers.dress(style, fact.value, fact.sentence())
+        chat += [*frames.user(asked + style.suffix), *frames.assistant(answer)]
+    return chat
+
+
+def multiple_choice(rng: Random, length: float = 1.0) -> Chat:
+    """Questions about the fixed world with four options, answered by letter or by option."""
+    by_letter = rng.random() < 0.6
+    order = "Answer with the letter only." if by_letter else "Answer with the option."
+    chat: Chat = [{"role": "system", "content": order}] if rng.random() < 0.4 else []
+    for _ in range(rng.randint(1, 4)):
+        fact = rng.choice(world.facts())
+        asked, letter = choice_question(rng, fact)
+        chat += frames.user(asked if len(chat) % 2 else f"{asked}\n{order}")
+        chat += frames.assistant(letter if by_letter else fact.value)
+    return chat
+
+
+def choice_question(rng: Random, fact: world.Fact, held_out: bool = False) -> tuple[str, str]:
+    """A question with four options, one to a line, and the letter of the right one."""
+    options = [fact.value, *world.wrong_values(rng, fact, 3)]
+    rng.shuffle(options)
+    mark = rng.choice(("{}) {}", "{}) {}", "{}. {}", "({}) {}"))
+    lines = [mark.format("ABCD"[i], option) for i, option in enumerate(options)]
+    return fact.question(rng, held_out) + "\n" + "\n".join(lines), "ABCD"[options.index(fact.value)]
+
+
+def following(rng: Random, length: float = 1.0) -> Chat:
+    """Examples of a pattern, as turns or as lines of one message, and a new input to treat alike."""
+    family = patterns.train_family(rng)
+    count = rng.randint(3, max(4, round(9 * length)))
+    return pattern_chat(rng, patterns.examples(rng, family, count), rng.random() < 0.6)
+
+
+def pattern_chat(rng: Random, pairs: list[tuple[str, str]], as_turns: bool) -> Chat:
+    """A chat whose last answer is the last pair's output; the pairs before it are the examples."""
+    system = [{"role": "system", "content": rng.choice(frames.PATTERN_SYSTEMS)}] if rng.random() < 0.4 else []
+    if as_turns:
+        lead = rng.choice(("", "", "", "Input: ", "Text: "))
+        return system + [m for x, y in pairs for m in (*frames.user(lead + x), *frames.assistant(y))]
+    labels = rng.choice(
+        (("Input", "Output"), ("Input", "Output"), ("Q", "A"), ("In", "Out"), ("Text", "Answer"), ("From", "To"))
+    )
+    gap = rng.choice(("\n", "\n\n"))
+    shown = [f"{labels[0]}: {x}\n{labels[1]}: {y}" for x, y in pairs[:-1]]
+    tail = f"{labels[0]}: {pairs[-1][0]}" + rng.choice((f"\n{labels[1]}:", f"\n{labels[1]}:", ""))
+    head = rng.choice(("", "", "Follow the examples.\n", "Here are some examples.\n\n"))
+    return [*system, *frames.user(head + gap.join([*shown, tail])), *frames.assistant(pairs[-1][1])]
+
+
+def telling(rng: Random, length: float = 1.0) -> Chat:
+    """Small talk, stories, requests to tell about something, and answers rewritten by a rule."""
+    draw = rng.random()
+    if draw < 0.15:
+        return [*frames.user(talk.story_request(rng)), *frames.assistant(talk.story(rng))]
+    if draw < 0.3:
+        asked, answer = talk.rewrite(rng)
+        return [*frames.user(asked), *frames.assistant(answer)]
+    chat: Chat = []
+    tone = None
+    if rng.random() < 0.3:
+        tone, prompt = rng.choice(frames.TONES)
+        chat = [{"role": "system", "content": prompt}]
+    for _ in range(rng.randint(1, 3)):
+        asked, answer = talk.small_talk(rng) if rng.random() < 0.3 else talk.about(rng, tone=tone)
+        chat += [*frames.user(asked), *frames.assistant(answer)]
+    return chat
+
+
+def text(rng: Random, length: float = 1.0) -> Chat:
+    """Plain text about the world, outside any chat."""
+    return [{"role": "text", "content": talk.plain_text(rng)}]
+
+
+def sums(rng: Random, length: float = 1.0) -> Chat:
+    """Small sums and differences."""
+    chat: Chat = []
+    for _ in range(rng.randint(2, 6)):
+        a, b = rng.randint(0, 12), rng.randint(0, 12)
+        asked, answer = rng.choice(((f"{a} + {b}", a + b), (f"{max(a, b)} - {min(a, b)}", abs(a - b))))
+        form = rng.choice(("What is {}?", "{} = ?", "How much is {}?", "Work out {}.", "{}"))
+        chat += [*frames.user(form.replace("{}", asked)), *frames.assistant(str(answer))]
+    return chat
+
+
+def _unscored_examples(rng: Random, split: Split) -> Chat:
+    """Example turns whose answers nothing in the chat tells: shown, as in few-shot prompts, but not trained on."""
+    chat: Chat = []
+    for _ in range(rng.randint(1, 4)):
+        item = passages.ask(rng, passages.documents(rng, 1, split))
+        chat += [*frames.user(item.question), {"role": "assistant", "content": item.answer, "scored": "no"}]
+    return chat
+
+
+def _after_system(chat: Chat, earlier: Chat) -> Chat:
+    head = 1 if chat[0]["role"] == "system" else 0
+    return [*chat[:head], *earlier, *chat[head:]]
+
+
+def _about_known(rng: Random, document: passages.Document) -> passages.Document:
+    """The same document about somebody of the fixed world: the text must win over what is known by heart."""
+    entities = next(e for kind, e in world.entities_by_kind() if kind.name == document.kind.name)
+    known = rng.choice(entities)
+    old = document.entity
+    text = (
+        document.text.replace(capital(old), capital(known))
+        .replace(old, known)
+        .replace(document.title, world.topic(known))
+    )
+    return passages.Document(world.topic(known), text, known, document.kind, document.stated)
+
+
+MIXTURE: list[tuple[Callable[[Random, float], Chat], float]] = [
+    (reading, 0.33),
+    (happening, 0.07),
+    (knowledge, 0.10),
+    (multiple_choice, 0.07),
+    (following, 0.30),
+    (telling, 0.07),
+    (text, 0.04),
+    (sums, 0.02),
+]

@@ -1,0 +1,188 @@
+"""Families of patterns to be followed from examples; whole families are withheld from training.
+
+A family is a rule for turning an input of one to four fields into an output: which fields are kept in which order
+(the selection), how they are joined (the join), and what is put around them (the frame). Semantic families label a word
+by its category or give its opposite. A family is withheld if any of its three parts is: that part is then never seen.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+from recipes.pocket import names, words
+from recipes.pocket.names import Split
+from recipes.pocket.schema import KINDS, statement
+
+SELECTIONS: dict[str, tuple[int, tuple[int, ...]]] = {
+    "same1": (1, (0,)), "double": (1, (0, 0)), "triple": (1, (0, 0, 0)),
+    "same2": (2, (0, 1)), "swap": (2, (1, 0)), "first of 2": (2, (0,)), "second of 2": (2, (1,)),
+    "repeat first": (2, (0, 0, 1)), "repeat second": (2, (0, 1, 1)), "echo first": (2, (0, 1, 0)),
+    "same3": (3, (0, 1, 2)), "reverse 3": (3, (2, 1, 0)), "rotate right": (3, (2, 0, 1)), "first of 3": (3, (0,)),
+    "middle of 3": (3, (1,)), "last of 3": (3, (2,)), "first and last": (3, (0, 2)), "swap first two": (3, (1, 0, 2)),
+    "last two": (3, (1, 2)), "last and first": (3, (2, 0)), "first two reversed": (3, (1, 0)),
+    "third of 4": (4, (2,)), "last of 4": (4, (3,)), "outer of 4": (4, (0, 3)), "reverse 4": (4, (3, 2, 1, 0)),
+    "first two of 4": (4, (0, 1)), "second of 4": (4, (1,)),
+    "rotate left": (3, (1, 2, 0)), "last two reversed": (3, (2, 1)), "inner of 4": (4, (1, 2)), "second twice": (2,
+    (1, 1)),
+}  # fmt: skip
+JOINS = [" ", ", ", " - ", "-", "; ", " and ", ": ", "=", " = ", " -> ", "/", " | ", " of ", "_", " + ", " with ", "\n",
+         " or ", " > ", ".", " but ", " is ", " ; ", "--", " :: ", " over ", " then ", " ~ "]  # fmt: skip
+FRAMES = [
+    "{}", "{}", "{}", "{}", "{}", "{}", "[{}]", "({})", "<{}>", '"{}"', "*{}*", "{}!", "{}?", "{}.", "- {}", "my {}",
+    "{} please", "item: {}",
+    "the {} is here", "I see the {}.", "{} {{}}", "a {} for you", "#{}", "{};", "<b>{}</b>", "'{}'", "say {}",
+    "{} now", "/{}/",
+    "({}", "no {}", "{} too", "it is {}", "**{}**", "<<{}>>", "~{}~", "the {} is ready", "{} again", "@{}",
+]  # fmt: skip
+HELD_OUT = {
+    "rotate left", "last two reversed", "inner of 4", "second twice", " over ", " then ", " ~ ", "<<{}>>", "~{}~",
+    "the {} is ready", "{} again", "@{}",
+}  # fmt: skip
+INPUT_JOINS = [" ", " ", ", ", " ", " and ", "; ", " - ", "/", ": "]
+PUNCTUATION = list("!?.,;:-+*/|=#%&") + ["->", "--", "::", "=="]
+BRACKETS = [("[", "]"), ("(", ")"), ("{", "}"), ("<", ">"), ('"', '"'), ("'", "'"), ("*", "*"), ("_", "_"), ("|", "|")]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One rule, and the way its inputs are written."""
+
+    selection: str
+    join: str
+    frame: str
+    input_join: str
+    attribute: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the family is called in reports."""
+        return f"{self.selection} | {self.join!r} | {self.frame}"
+
+    @property
+    def held_out(self) -> bool:
+        """True when a part of the rule is withheld from training."""
+        return bool({self.selection, self.join, self.frame} & HELD_OUT)
+
+
+def train_family(rng: Random) -> Family:
+    """A family to train on: a named one, one with literals made up on the spot, or one about meaning."""
+    draw = rng.random()
+    if draw < 0.12:
+        semantic = rng.choice(("category", "opposite", "count", "value of", "entity of", "pair of", "turned"))
+        return Family(semantic, "", "", " ", rng.randrange(20))
+    while True:
+        family = Family(
+            rng.choice(list(SELECTIONS)),
+            _literal_join(rng) if draw < 0.45 else rng.choice(JOINS),
+            _literal_frame(rng) if draw < 0.55 else rng.choice(FRAMES),
+            rng.choice(INPUT_JOINS),
+        )
+        if not family.held_out and not _trivial(family):
+            return family
+
+
+def held_out_families() -> list[Family]:
+    """The families that training never shows, one for each withheld part."""
+    rng, families = Random(5), []
+    for part in sorted(HELD_OUT):
+        if part in SELECTIONS:
+            families.append(Family(part, rng.choice((" ", ", ", "-")), "{}", " "))
+        elif part in JOINS:
+            families.append(Family(rng.choice(("same2", "swap")), part, "{}", " "))
+        else:
+            families.append(Family("same1", " ", part, " "))
+    return families
+
+
+def examples(rng: Random, family: Family, count: int, split: Split = "train") -> list[tuple[str, str]]:
+    """`count` pairs of input and output that follow the family's rule, with different inputs."""
+    made: dict[str, str] = {}
+    kind = rng.choice(("object", "animal", "colour", "food", "name", "any", "any", "number"))
+    while len(made) < count:
+        source, target = _example(rng, family, kind, split)
+        made[source] = target
+    return list(made.items())
+
+
+def _example(rng: Random, family: Family, kind: str, split: Split) -> tuple[str, str]:
+    if family.selection == "category":
+        label = rng.choice(list(words.CATEGORIES)[:6])
+        return rng.choice(words.CATEGORIES[label]), label
+    if family.selection == "opposite":
+        pair = rng.choice(words.OPPOSITES)
+        return pair if rng.random() < 0.5 else (pair[1], pair[0])
+    if family.selection == "count":
+        number = rng.randint(1, 6)
+        return " ".join(rng.sample(words.OBJECTS, number)), str(number)
+    if family.selection not in SELECTIONS:
+        return _extraction(rng, family, split)
+    size, order = SELECTIONS[family.selection]
+    fields: list[str] = []
+    while len(fields) < size:
+        field = _field(rng, kind, split)
+        if field not in fields:
+            fields.append(field)
+    return family.input_join.join(fields), family.frame.replace("{}", family.join.join(fields[i] for i in order))
+
+
+def _extraction(rng: Random, family: Family, split: Split) -> tuple[str, str]:
+    """A sentence about a made-up entity, and its value, its entity, both as a pair, or the value put first."""
+    kind = KINDS[family.attribute // 5]
+    attribute = kind.attributes[family.attribute % 5]
+    entity, value = kind.entity(rng, split), attribute.value(rng, split)
+    title = entity.removeprefix("the ")
+    outputs = {"value of": value, "entity of": title, "pair of": f"{title}: {value}", "turned": f"{value} ({title})"}
+    return statement(rng, attribute, entity, value), outputs[family.selection]
+
+
+def _field(rng: Random, kind: str, split: Split) -> str:
+    if kind == "any":
+        kind = rng.choice(("object", "animal", "colour", "food", "name", "number", "adjective"))
+    if kind == "name":
+        return names.person(rng, split).split()[0]
+    if kind == "number":
+        return str(rng.randint(0, 99))
+    if kind == "adjective":
+        return rng.choice(words.ADJECTIVES)
+    return rng.choice(words.CATEGORIES[kind])
+
+
+def _literal_join(rng: Random) -> str:
+    if rng.random() < 0.5:
+        mark = rng.choice(PUNCTUATION) if rng.random() < 0.6 else rng.choice(PUNCTUATION) + rng.choice(PUNCTUATION)
+        return rng.choice((f" {mark} ", mark, f"{mark} "))
+    return f" {_word(rng)} "
+
+
+def _literal_frame(rng: Random) -> str:
+    draw = rng.random()
+    if draw < 0.25:
+        opening, closing = rng.choice(BRACKETS)
+        inner, inner_end = rng.choice(BRACKETS) if rng.random() < 0.35 else ("", "")
+        return f"{opening}{inner}{{}}{inner_end}{closing}"
+    if draw < 0.4:
+        mark = rng.choice(PUNCTUATION)
+        return rng.choice((f"{mark}{{}}", f"{{}}{mark}", f"{mark} {{}}", f"{{}} {mark}"))
+    before = " ".join(_word(rng) for _ in range(rng.randint(0, 3)))
+    after = " ".join(_word(rng) for _ in range(rng.randint(0 if before else 1, 3)))
+    return f"{before} {{}} {after}".strip() + rng.choice(("", "", ".", "!"))
+
+
+def _word(rng: Random) -> str:
+    """A word for a made-up frame; never one that a withheld frame is made of."""
+    while True:
+        word = rng.choice(
+            (rng.choice(words.ADJECTIVES), rng.choice(words.OBJECTS), rng.choice(COMMON), names.made_up(rng))
+        )
+        if word not in ("over", "then", "ready", "again"):
+            return word
+
+
+COMMON = (
+    "the a an in on at by for from to with and or but is was are has had see saw get got take took find found "
+    "bring here there now today please yes no not very so too my your his her our their this that one two three "
+    "good best big only all some more every near under above after before we you they it who what old "
+).split()
+
+
+def _trivial(family: Family) -> bool:
+    return family.selection == "same1" and family.frame == "{}"

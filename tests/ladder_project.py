@@ -1,0 +1,69 @@
+"""Small projects for the ladder's tests: a tiny model, questions with answers, and documents that hold them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.project.load import load_project, save_project
+from engine.project.schema import ProjectSettings
+from tests.tiny import make_tiny_model
+
+COLOURS = ["red", "green", "blue", "black", "white", "brown", "pink", "grey"]
+
+
+def make_model(folder: Path) -> Path:
+    """A tiny model, or the one that is there already."""
+    return folder if (folder / "config.json").exists() else make_tiny_model(folder, context=512)
+
+
+def rows(start: int, count: int) -> list[dict[str, Any]]:
+    """Rows with questions of their own, each about another thing."""
+    return [
+        {
+            "question": f"Which colour has the {_word(number)} number {number}?",
+            "answer": COLOURS[number % len(COLOURS)],
+            "document": f"thing-{number}.md",
+        }
+        for number in range(start, start + count)
+    ]
+
+
+def write_rows(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """One JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def make_project(
+    root: Path, model: Path, *, counts: tuple[int, int, int] = (12, 6, 8), **changes: Any
+) -> ProjectSettings:
+    """A project in `root` with (training, validation, held-out) rows; `changes` are fields of rung.yaml."""
+    train, validation, test = counts
+    parts = {
+        "train": rows(0, train), "validation": rows(train, validation), "test": rows(train + validation, test),
+    }  # fmt: skip
+    for name, lines in parts.items():
+        write_rows(root / "data" / f"{name}.jsonl", lines)
+    for line in (line for lines in parts.values() for line in lines):
+        file = root / "documents" / line["document"]
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"The {_word(int(file.stem.split('-')[1]))} is {line['answer']}.\n")
+    value = {
+        "name": "things",
+        "model": {"name": str(model)},
+        "data": {name: f"data/{name}.jsonl" for name in parts} | {"gold": "document"},
+        "documents": {"path": "documents"},
+        "metrics": ["contains"],
+        "decoding": {"max_new_tokens": 6},
+        "prompt_trials": {"k": [0, 2]},
+        "retrieval_trials": {"chunk_sizes": [400], "k": [1]},
+    } | changes
+    save_project(root, ProjectSettings.model_validate(value))
+    return load_project(root)
+
+
+def _word(number: int) -> str:
+    """A made-up word for a number, so that no two questions are alike."""
+    syllables = ["ba", "ko", "lu", "me", "ni", "po", "ra", "so", "tu", "va"]
+    return "".join(syllables[int(digit)] for digit in f"{number * 7919 % 100_000:05d}")

@@ -1,0 +1,152 @@
+"""The scoreboard's file: rows, pairs and verdict, from answers and scores on disk."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.ladder.answers import Answer, AnswerStore
+from engine.ladder.board import build_board, read_board, write_board
+from engine.ladder.climb_record import ClimbRecord
+from engine.ladder.entries import write_entry
+from engine.ladder.examples import EvaluationExample, load_split
+from engine.ladder.report import climb_report
+from engine.ladder.scoring import score_answers
+from engine.ladder.spec import CandidateSpec, base_spec
+from engine.ladder.training_cost import break_even
+from engine.measure.metrics.parse import parse_metrics
+from engine.project.schema import ProjectSettings
+from tests.ladder_project import make_project
+
+ANSWER_SECONDS = 0.5
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> ProjectSettings:
+    return make_project(
+        tmp_path, Path("pocket"), counts=(10, 5, 40), metrics=["contains", "token_f1"],
+        budget={"machine_hour": 7.2},
+        endpoints=[{"name": "big", "url": "http://localhost:1/v1", "model": "m", "price_in": 10.0, "price_out": 100.0}],
+    )  # fmt: skip
+
+
+def put(
+    root: Path, project: ProjectSettings, name: str, spec: CandidateSpec, num_right: int, *, chosen: bool = True,
+    examples: Sequence[EvaluationExample] | None = None, tokens_out: int | None = 4, seconds: float = ANSWER_SECONDS,
+) -> None:  # fmt: skip
+    """A candidate that answers the first so many held-out examples right."""
+    chosen_examples = examples or load_split(root, project, "test").examples
+    answers = [
+        Answer(one.id, "p", one.reference if number < num_right else "violet", 100, tokens_out, seconds,
+               "end" if number % 4 else "length", latency_s=0.25 if number < 3 else None)
+        for number, one in enumerate(chosen_examples)
+    ]  # fmt: skip
+    AnswerStore(root, name).add(answers)
+    kept = AnswerStore(root, name).answers
+    for metric in parse_metrics(project.metrics, root):
+        score_answers(root, project, name, spec, metric, chosen_examples, kept, _no_model)
+    write_entry(root, name, spec, spec.label, chosen=chosen)
+
+
+def _no_model(*_: Any) -> list[dict[str, Any]]:
+    raise AssertionError("these metrics need no model")
+
+
+def board_of(root: Path, project: ProjectSettings, **options: Any) -> dict[str, Any]:
+    examples = load_split(root, project, "test").examples
+    return build_board(root, project, parse_metrics(project.metrics, root), examples, **options)
+
+
+def test_rows_hold_what_the_contract_names(tmp_path: Path, project: ProjectSettings) -> None:
+    base = base_spec(project)
+    put(tmp_path, project, "aaa", base, 10)
+    put(tmp_path, project, "bbb", base.model_copy(update={"retrieval": project.documents}), 36)
+    write_board(tmp_path, board_of(tmp_path, project))
+    board = read_board(tmp_path)
+    names = {
+        "candidate", "rung", "label", "metric", "score", "low", "high", "n", "tokens_in", "tokens_out", "latency_s",
+        "cost", "truncated", "forgetting",
+    }  # fmt: skip
+    assert all(names <= set(row) for row in board["scoreboard"])
+    prompt, rag = board["scoreboard"]
+    assert (prompt["rung"], prompt["score"], prompt["n"], prompt["truncated"]) == ("prompt", 0.25, 40, 10)
+    assert (rag["rung"], rag["score"], rag["latency_s"], rag["tokens_in"]) == ("rag", 0.9, 0.25, 100.0)
+    assert prompt["cost"] == pytest.approx(ANSWER_SECONDS * 7.2 / 3600)
+    assert prompt["metrics"]["token_f1"]["n"] == 40
+    assert set(board["pairs"][0]) >= {"a", "b", "difference", "low", "high", "p"}
+    assert board["pairs"][0]["difference"] == pytest.approx(-0.65) and board["pairs"][0]["b_better"] == 26
+    assert board["verdict"]["rung"] == "rag" and board["verdict"]["candidate"] == "bbb"
+
+
+def test_an_endpoint_is_priced_by_its_tokens(tmp_path: Path, project: ProjectSettings) -> None:
+    spec = base_spec(project).model_copy(update={"endpoint": "big"})
+    put(tmp_path, project, "aaa", spec, 10, tokens_out=4)
+    assert board_of(tmp_path, project)["scoreboard"][0]["cost"] == pytest.approx((100 * 10 + 4 * 100) / 1e6)
+    put(tmp_path, project, "bbb", spec, 10, tokens_out=None)
+    uncounted = board_of(tmp_path, project)["scoreboard"][1]
+    assert uncounted["cost"] is None and uncounted["tokens_out"] is None
+
+
+def test_a_candidate_that_is_not_scored_on_all_examples_is_left_out(tmp_path: Path, project: ProjectSettings) -> None:
+    examples = load_split(tmp_path, project, "test").examples
+    put(tmp_path, project, "aaa", base_spec(project), 10)
+    put(tmp_path, project, "bbb", base_spec(project), 10, examples=examples[:-1], chosen=False)
+    assert [row["candidate"] for row in board_of(tmp_path, project)["scoreboard"]] == ["aaa"]
+
+
+def test_new_held_out_rows_start_a_new_scoreboard(tmp_path: Path, project: ProjectSettings) -> None:
+    put(tmp_path, project, "aaa", base_spec(project), 10)
+    file = tmp_path / "data" / "test.jsonl"
+    file.write_text(file.read_text().replace("Which colour", "What colour"))
+    board = board_of(tmp_path, project)
+    assert board["scoreboard"] == [] and board["verdict"]["rung"] == "undecided"
+
+
+def test_the_chosen_candidate_speaks_for_its_rung(tmp_path: Path, project: ProjectSettings) -> None:
+    base = base_spec(project)
+    put(tmp_path, project, "lucky", base.model_copy(update={"system_prompt": "x"}), 40, chosen=False)
+    put(tmp_path, project, "chosen", base, 10)
+    put(tmp_path, project, "rag", base.model_copy(update={"retrieval": project.documents}), 38)
+    board = board_of(tmp_path, project)
+    # The lucky one was not chosen on the validation rows: it is shown, and decides nothing.
+    assert len(board["scoreboard"]) == 3 and board["verdict"]["candidate"] == "rag"
+
+
+def test_skipped_rungs_are_among_the_reasons(tmp_path: Path, project: ProjectSettings) -> None:
+    put(tmp_path, project, "aaa", base_spec(project), 30)
+    board = board_of(tmp_path, project, skipped={"tune": "the project has no training rows"})
+    assert "fine-tuning was not measured: the project has no training rows" in board["verdict"]["reasons"]
+
+
+@pytest.mark.parametrize(("before", "after", "answers"), [(1.0, 0.5, 200), (0.5, 0.5, None), (0.4, 0.5, None)])
+def test_break_even(before: float, after: float, answers: int | None) -> None:
+    assert break_even(100.0, before, after) == answers
+
+
+def test_the_report_draws_the_scoreboard(tmp_path: Path, project: ProjectSettings) -> None:
+    base = base_spec(project)
+    put(tmp_path, project, "aaa", base, 10)
+    put(tmp_path, project, "bbb", base.model_copy(update={"retrieval": project.documents}), 36)
+    targeted = project.model_copy(update={"target": 0.7})
+    record = ClimbRecord(tmp_path / "r.json", "k", seconds=90.0, tokens=1234, skipped={"tune": "no training rows"})
+    text = climb_report(targeted, board_of(tmp_path, targeted), record, [])
+    assert text.startswith("# things: stop at retrieval (k=4 · 800)")
+    bars = [line for line in text.splitlines() if "●" in line]
+    assert len(bars) == 2 and all("┊" in line or "●" in line for line in bars)
+    assert bars[0].index("●") < bars[1].index("●")
+    assert "- tune: no training rows" in text and "1.5 minutes, 1,234 tokens" in text
+
+
+def test_the_command_prints_it(
+    tmp_path: Path, project: ProjectSettings, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = cli("scoreboard")
+    assert missing.code == 2 and "has no scoreboard yet" in missing.err
+    put(tmp_path, project, "aaa", base_spec(project), 10)
+    write_board(tmp_path, board_of(tmp_path, project))
+    shown = cli("scoreboard")
+    assert shown.code == 0 and "0.250" in shown.out and "verdict: prompt" in shown.out
+    assert json.loads(cli("scoreboard", "--json").out)["scoreboard"][0]["candidate"] == "aaa"

@@ -1,0 +1,117 @@
+"""Held-out rows copied into the training data: caught verbatim and nearly, and nothing else is."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.measure.leaks import find_leaks
+from engine.measure.near_duplicates import near_duplicates
+from engine.measure.rows import row_text
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+TRAIN = [
+    {"question": "Which river flows through the old town of Sarnow?", "answer": "The Elvan flows through Sarnow."},
+    {"question": "Who built the lighthouse on the northern cape?", "answer": "It was built by the fishers' guild."},
+    {"question": "When does the spring market open its gates?", "answer": "On the second Monday of April."},
+]
+
+
+def reworded(text: str) -> str:
+    words = text.split()
+    words[len(words) // 2] = "somewhere"
+    return " ".join(words)
+
+
+def case_and_space(text: str) -> str:
+    return "  " + text.upper().replace(" ", "  ").rstrip(".?") + " !\n"
+
+
+def answered_otherwise(text: str) -> str:
+    return "Nobody has ever written that down in any book or map I know of, so ask the people there."
+
+
+def with_thanks(text: str) -> str:
+    return text + " Thank you very much."
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (str, "verbatim"),
+        (case_and_space, "verbatim"),
+        (with_thanks, "near"),
+        (reworded, "near"),
+        (answered_otherwise, "same question"),
+    ],
+)
+def test_a_copied_row_is_caught(change: Callable[[str], str], kind: str) -> None:
+    row = TRAIN[0]
+    question = row["question"] if kind == "same question" else change(row["question"])
+    copied = {"question": question, "answer": change(row["answer"])}
+    unrelated = {"question": "How many bees live in a hive?", "answer": "Some twenty thousand in summer."}
+    leaks = find_leaks([*TRAIN[1:], row], [unrelated, copied])
+    assert [(leak.test_row, leak.train_row, leak.kind) for leak in leaks] == [(2, 3, kind)]
+    assert leaks[0].text.casefold().split()[0] == "which"
+
+
+def test_the_shape_of_the_row_does_not_hide_a_copy() -> None:
+    as_chat = {
+        "messages": [
+            {"role": "user", "content": TRAIN[1]["question"]},
+            {"role": "assistant", "content": TRAIN[1]["answer"]},
+        ]
+    }
+    assert [leak.kind for leak in find_leaks(TRAIN, [as_chat])] == ["verbatim"]
+
+
+def test_the_closest_training_row_is_named() -> None:
+    near = {"question": "Which river flows past the old town of Sarnow?", "answer": TRAIN[0]["answer"]}
+    assert [leak.train_row for leak in find_leaks([TRAIN[0], near], [TRAIN[0]])] == [1]
+    nearer = {"question": "Which river flows through the old town of Sarnow, then?", "answer": TRAIN[0]["answer"]}
+    further = {"question": "Which rivers flow past the old town of Sarnow?", "answer": TRAIN[0]["answer"]}
+    (leak,) = find_leaks([further, nearer, TRAIN[1]], [TRAIN[0]])
+    assert (leak.train_row, leak.kind) == (2, "near") and 0.55 <= leak.similarity < 1
+
+
+def test_rows_that_share_a_template_only_are_no_leak() -> None:
+    metals = {"gold": "Au", "silver": "Ag", "iron": "Fe", "copper": "Cu", "tin": "Sn", "lead": "Pb"}
+    rows = [
+        {
+            "question": f"What is the chemical symbol for {name}?",
+            "answer": f"The chemical symbol for {name} is {symbol}.",
+        }
+        for name, symbol in metals.items()
+    ]
+    assert find_leaks(rows[:3], rows[3:]) == []
+    assert find_leaks([], rows) == [] == find_leaks(rows, [])
+    assert find_leaks([{"text": ""}], [{"text": ""}]) == []
+
+
+def test_a_common_question_is_no_leak() -> None:
+    answers = [f"{first} {second}" for first in "abcdefgh" for second in "klmnopqr"]
+    rows = [{"question": "Name a pair of letters, please.", "answer": answer} for answer in answers]
+    assert find_leaks(rows[:50], rows[50:]) == []
+
+
+def test_nearly_copied_real_rows_are_found_and_others_are_not() -> None:
+    file = SHARED_DATA / "raschka-instruct-1100" / "instruction-data.json"
+    if not file.exists():
+        pytest.skip("the reference data is not here")
+    rows = json.loads(file.read_text())
+    # Siblings of one template ("the perimeter of a hexagon with sides of 4 cm, 5 cm") and paraphrases.
+    assert len(near_duplicates([row_text(row) for row in rows])) <= 40
+    generator = random.Random(0)
+    held_out = generator.sample(range(len(rows)), 200)
+    test = [_one_word_changed(rows[index], generator) for index in held_out]
+    found = {leak.test_row: leak.train_row for leak in find_leaks(rows, test)}
+    caught = sum(found.get(place) == index + 1 for place, index in enumerate(held_out, start=1))
+    assert caught >= 0.95 * len(held_out)
+
+
+def _one_word_changed(row: dict[str, str], generator: random.Random) -> dict[str, str]:
+    words = row["output"].split()
+    words[generator.randrange(len(words))] = "otherwise"
+    return {**row, "output": " ".join(words)}

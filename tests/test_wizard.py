@@ -1,0 +1,156 @@
+"""The wizard's state and settings on disk, the models it offers, and what its advice rests on."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from engine.demo import make_demo
+from engine.errors import EngineError
+from engine.project.load import load_project
+from engine.project.model_choices import LIST_FILE, Room, choose_model, listed_models, model_choices, shape_from
+from engine.project.wizard import WizardState, change_project, change_recipe, load_wizard, save_wizard
+from engine.project.wizard_facts import count_files, gather_facts
+from engine.recipe.load import load_recipe
+from tests.test_imports import HEAVY, loaded_after
+from tests.tiny import make_tiny_model
+from tui.screens.wizard_work import add_endpoint, name_documents, split_rows
+
+ROOM = Room(4 * 2**30, "CPU", "float32")
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    return make_demo("format", tmp_path / "demo")
+
+
+def test_the_state_comes_back_as_it_was_left(tmp_path: Path) -> None:
+    assert load_wizard(tmp_path) == WizardState()
+    state = WizardState("rag", drafts={"question": "where?"}, retrieval={"questions": 3}).at("tune")
+    assert state.seen == ("rag",)
+    save_wizard(tmp_path, state)
+    assert load_wizard(tmp_path) == state
+    assert not list(tmp_path.glob(".*")), "nothing half-written is left"
+
+
+@pytest.mark.parametrize("text", ["{", '{"page": "nowhere"}', "[]"])
+def test_a_damaged_state_is_told_with_its_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "wizard.json").write_text(text)
+    with pytest.raises(EngineError) as raised:
+        load_wizard(tmp_path)
+    assert "wizard.json" in raised.value.message
+
+
+def test_settings_are_changed_field_by_field_and_refused_where_they_do_not_fit(demo: Path) -> None:
+    before = (demo / "rung.yaml").read_text()
+    change_project(demo, {"target": None})
+    assert (demo / "rung.yaml").read_text() == before, "nothing changes, so nothing is written"
+    changed = change_project(demo, {"target": 0.8, "situation.wants": ["facts"], "few_shot.k": 2})
+    assert load_project(demo) == changed
+    assert (changed.target, changed.situation.wants, changed.few_shot.k) == (0.8, ["facts"], 2)
+    with pytest.raises(EngineError) as raised:
+        change_project(demo, {"prompt_template": "no placeholder"})
+    assert "prompt_template lacks {question}" in raised.value.details
+    assert load_project(demo) == changed
+
+
+def test_the_recipe_is_changed_in_its_file(demo: Path) -> None:
+    change_recipe(demo, "recipes/sft.yaml", {"training.learning_rate": 1e-4, "adapter": None})
+    recipe = load_recipe(demo / "recipes" / "sft.yaml")
+    assert recipe.training.learning_rate == 1e-4 and recipe.adapter is None
+
+
+def test_the_listed_models_shapes_give_their_parameters() -> None:
+    date, listed = listed_models(ROOM)
+    assert date and len(listed) > 5
+    for entry in yaml.safe_load(LIST_FILE.read_text())["models"]:
+        assert shape_from(entry).parameters == pytest.approx(entry["parameters"], rel=1e-3), entry["name"]
+    sizes = [choice.parameters or 0 for choice in listed]
+    assert sizes == sorted(sizes)
+
+
+def test_what_fits_follows_the_memory_and_the_way_of_training() -> None:
+    smallest, largest = listed_models(ROOM)[1][0], listed_models(ROOM)[1][-1]
+    assert all(smallest.fits(ROOM).values())
+    assert not any(largest.fits(ROOM).values())
+    assert largest.needs["QLoRA"] < largest.needs["LoRA"] < largest.needs["full"]
+
+
+def test_a_folder_beside_the_project_is_offered_and_taken_with_its_recipe(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    (cache / "models--org--kept").mkdir(parents=True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    make_tiny_model(demo / "models" / "tiny", context=256)
+    (demo / "models" / "tiny" / "README.md").write_text("---\nlicense: mit\n---\n")
+    found = {choice.name: choice for choice in model_choices(demo, ROOM)}
+    tiny = found["models/tiny"]
+    assert (tiny.origin, tiny.licence, tiny.context) == ("folder", "mit", 256)
+    assert tiny.parameters and all(tiny.fits(ROOM).values())
+    assert found["org/kept"].origin == "hub cache" and found["pocket"].origin == "ships with Rung"
+    choose_model(demo, "models/tiny")
+    assert load_project(demo).model.name == "models/tiny"
+    recipe = load_recipe(demo / "recipes" / "sft.yaml")
+    assert (recipe.model.name, recipe.data.max_length) == ("models/tiny", 256)
+    with pytest.raises(EngineError):
+        choose_model(demo, "./nowhere")
+
+
+def test_the_advice_names_the_projects_own_figures(demo: Path) -> None:
+    project = load_project(demo)
+    facts = gather_facts(demo, project)
+    rows = sum(1 for _ in (demo / "data" / "train.jsonl").open())
+    assert facts.rows["train"] == rows and facts.documents == 1
+    assert f"{rows} training rows" in [each.evidence for each in facts.advice]
+    retrieval = {"questions": 10, "found": 4, "right_when_found": 4, "right_with_gold_alone": None}
+    told = gather_facts(demo, project, retrieval=retrieval).advice[0]
+    assert told.action == "fix_retrieval" and "6 of 10" in told.evidence
+    nothing_fits = gather_facts(demo, project, {"LoRA": False, "full": False}).advice
+    assert "bigger_machine" in [each.action for each in nothing_fits]
+
+
+def test_rows_are_split_and_declared_for_project_and_recipe(demo: Path) -> None:
+    rows = [{"question": f"What is {n} and {n}?", "answer": str(2 * n)} for n in range(60)]
+    (demo / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(EngineError):
+        split_rows(demo, Path("mine.jsonl"))  # The demo's rows are frozen already.
+    for path in (demo / "data").iterdir():
+        path.unlink()
+    split_rows(demo, Path("mine.jsonl"))
+    project = load_project(demo)
+    assert (project.data.test, project.data.sources) == ("data/test.jsonl", ["mine.jsonl"])
+    counted = gather_facts(demo, project).rows
+    assert sum(counted.values()) == 60 and counted["test"] > 0
+    assert load_recipe(demo / "recipes" / "sft.yaml").data.train == "data/train.jsonl"
+
+
+def test_what_the_pages_and_the_drill_down_read_loads_nothing_heavy(demo: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "import tui.screens.wizard, tui.screens.scoreboard, engine.ladder.contrast\n"
+        "from engine.project.wizard import load_wizard\n"
+        "from tui.screens.wizard_trial import prepare_trial\n"
+        "from tui.screens.wizard_view import read_view\n"
+        f"root = Path({str(demo)!r})\n"
+        "view = read_view(root, load_wizard(root), None)\n"
+        "assert len(prepare_trial(root).prompts) == 4 and view.model and view.recipe"
+    )
+    assert loaded_after(code) & HEAVY == set()
+
+
+def test_documents_and_endpoints_are_named_or_refused(demo: Path) -> None:
+    (demo / "texts").mkdir()
+    (demo / "texts" / "a.md").write_text("Words.")
+    (demo / "texts" / ".hidden").write_text("no")
+    name_documents(demo, "texts")
+    documents = load_project(demo).documents
+    assert documents is not None and documents.path == "texts" and count_files(demo / "texts") == 1
+    with pytest.raises(EngineError):
+        name_documents(demo, "nowhere")
+    add_endpoint(demo, "http://localhost:8000/v1 org/big MY_KEY")
+    (endpoint,) = load_project(demo).endpoints
+    assert (endpoint.name, endpoint.model, endpoint.key_variable) == ("big", "org/big", "MY_KEY")
+    with pytest.raises(EngineError):
+        add_endpoint(demo, "big")

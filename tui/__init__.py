@@ -1,0 +1,1 @@
+"""The terminal fronts: the command line and the screens. They compute nothing; the engine does."""

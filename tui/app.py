@@ -1,0 +1,339 @@
+"""The Textual application: which screen stands where, what the background thread reports, and calls to the engine."""
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.message import Message
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.signal import Signal
+
+from engine.errors import EngineError
+from engine.project import is_project
+from engine.recent_projects import remember_project
+from engine.runs.folder import RunFolder, find_run
+from tui.glyphs import Glyphs, glyphs
+from tui.ladder_data import Ladder
+from tui.messages import EventsRead, LadderRead, LivenessRead, LogRead, RunFound
+from tui.screens import screen_class, screens
+from tui.screens.base import RungScreen
+from tui.settings import Settings, load_settings, save_settings
+from tui.store import WatchedRun
+from tui.tailer import Tailer
+from tui.themes import OUR_TOKENS, SIXTEEN, THEMES
+
+Result = TypeVar("Result")
+
+
+def _palette() -> type[Provider]:
+    from tui.palette import RungCommands
+
+    return RungCommands
+
+
+class ErrandDone(Message):
+    """A call to the engine came back from its thread, or raised."""
+
+    def __init__(self, done: Callable[[], object]) -> None:
+        self.done = done
+        super().__init__()
+
+
+class RungApp(App[None]):
+    """The screens on one project. `replay` shows a recorded events file instead, to look at only.
+
+    `start` is a screen's name, or "auto": the runs of a project, else the welcome screen. `run` opens that run.
+    Raises EngineError when no run is called so, or there is no recording.
+    """
+
+    TITLE = "Rung"
+    DEFAULT_MODE = "rung"
+    CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(entry.key, f"open('{entry.name}')", entry.title.lower(), tooltip=entry.help)
+            for entry in screens().values()
+            if entry.key
+        ),
+        Binding("comma", "settings", "settings", key_display=",", tooltip="theme, chart, workers"),
+        Binding("escape", "go_back", "back", show=False, tooltip="to the screen before"),
+        Binding("ctrl+p", "command_palette", "palette", show=False, tooltip="search everything that can be done"),
+        Binding("question_mark", "help", "help", key_display="?", tooltip="all keys, screen by screen"),
+        Binding("q", "quit", "quit", tooltip="leave; runs go on without the screen"),
+    ]
+
+    ladder: reactive[Ladder] = reactive(Ladder())
+
+    def __init__(
+        self, root: Path, start: str = "auto", run: str | None = None, replay: Path | None = None, **options: Any
+    ) -> None:
+        self.settings = load_settings()
+        # Under NO_COLOR Textual then drops colours instead of turning them grey.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None, **options)
+        self.root = root.resolve()
+        self.runs: dict[str, WatchedRun] = {}
+        self.run_updated: Signal[str] = Signal(self, "run updated")
+        self._start, self._replay = start, replay
+        if replay is not None and not replay.is_file():
+            raise EngineError(f"There is no recording {replay}", hint="give the events.jsonl of a run")
+        self._first_run = find_run(self.root, run) if run is not None else None
+        self._kept: dict[str, Screen[Any]] = {}
+        self._tailer = Tailer(self.root, self.post_message, replay)
+        self.add_mode(self.DEFAULT_MODE, self._first_screen)
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = self._theme_for(self.settings.theme)
+        self.set_class(self.settings.chart_mode == "ascii", "-ascii")
+
+    # What the screens read
+
+    @property
+    def project_name(self) -> str:
+        """The project folder's name; of a recording, that it is one."""
+        return "recording" if self._replay is not None else self.root.name
+
+    @property
+    def recorded(self) -> bool:
+        """Whether this is a recording: nothing in it can be steered."""
+        return self._replay is not None
+
+    @property
+    def glyphs(self) -> Glyphs:
+        """The marks that the font can show."""
+        return glyphs(self.settings.chart_mode)
+
+    @property
+    def any_live(self) -> bool:
+        """Whether a run goes on."""
+        return any(run.live for run in self.runs.values())
+
+    def now(self) -> float:
+        """Seconds since the epoch; in a recording the time of its last event."""
+        if self._replay is not None:
+            return max((run.state.time for run in self.runs.values()), default=0.0)
+        return time.time()
+
+    # Where one goes
+
+    def _first_screen(self) -> Screen[Any]:
+        run = self._replay.stem if self._replay is not None else self._first_run.id if self._first_run else None
+        if run is not None:
+            screen: Screen[Any] = screen_class("run")(run=run)
+            return screen
+        name = self._start
+        if name == "auto":
+            in_project = (self.root / "rung.yaml").exists() or (self.root / "runs").exists()
+            name = "runs" if in_project or "welcome" not in screens() else "welcome"
+        return self._kept.setdefault(name, screen_class(name)())
+
+    def open_screen(self, name: str, **arguments: Any) -> None:
+        """Go to a screen: back to it where it is already below, else on top. With arguments it is made anew."""
+        if arguments:
+            self.push_screen(screen_class(name)(**arguments))
+            return
+        if name not in self._kept:
+            self._kept[name] = screen_class(name)()
+            self.install_screen(self._kept[name], name)
+        screen = self._kept[name]
+        if screen in self.screen_stack:
+            while self.screen is not screen:
+                self.pop_screen()
+        else:
+            self.push_screen(screen)
+
+    def open_run(self, run: str | RunFolder) -> None:
+        """Go to a run's screen; a folder that is not followed yet is followed from now on."""
+        if isinstance(run, RunFolder):
+            self._tailer.follow(run)
+            run = run.id
+        self.open_screen("run", run=run)
+
+    def open_project(self, root: Path, run: RunFolder | None = None) -> None:
+        """Leave this project for another one, with its runs, its ladder and its screens; `run` is shown at once."""
+        self._tailer.stop()
+        if self._tailer.is_alive():
+            self._tailer.join()
+        # By then all that the old thread has posted is heard.
+        self.call_later(self._enter, root.resolve(), run)
+
+    def _enter(self, root: Path, run: RunFolder | None) -> None:
+        self.root, self.ladder = root, Ladder()
+        self.runs.clear()
+        self._tailer = Tailer(root, self.post_message)
+        self._tailer.start()
+        self._remember()
+        self._leave_screens()
+        if run is not None:
+            self.open_run(run)
+
+    def _leave_screens(self) -> None:
+        """Begin a stack of screens with the runs, and let go of those that were made for another project."""
+        left, self._kept = self._kept, {"runs": screen_class("runs")()}
+        installed = [screen for screen in left.values() if self.is_screen_installed(screen)]
+        unseen = [screen for screen in installed if screen not in self.screen_stack]
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        # A mode of its own: Textual can't switch away from an app's first screen.
+        before, mode = self.current_mode, f"project {self.root}"
+        if mode == before:
+            mode += " again"
+        self.add_mode(mode, lambda runs=self._kept["runs"]: runs)  # type: ignore[misc]
+        self.switch_mode(mode)
+        for screen in installed:
+            self.uninstall_screen(screen)
+        for screen in unseen:
+            screen.remove()
+        if before.startswith("project "):
+            self.remove_mode(before)
+
+    def _remember(self) -> None:
+        if is_project(self.root):
+            self.errand(partial(remember_project, self.root))
+
+    def action_open(self, name: str) -> None:
+        """Open a screen of the table."""
+        self.open_screen(name)
+
+    def action_go_back(self) -> None:
+        """To the screen below; from a lone run, to the runs."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif not self.recorded and self.screen is not self._kept.get("runs"):
+            self.open_screen("runs")
+
+    def action_help(self) -> None:
+        """All keys."""
+        from tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen())
+
+    def action_settings(self) -> None:
+        """The user's settings."""
+        from tui.screens.settings import SettingsScreen
+
+        self.push_screen(SettingsScreen())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides what leads nowhere now."""
+        if action == "open":
+            return not self.recorded and self.screen is not self._kept.get(str(parameters[0]))
+        if action == "go_back":
+            return len(self.screen_stack) > 1 or not self.recorded
+        return super().check_action(action, parameters)
+
+    # What comes from threads
+
+    def on_mount(self) -> None:
+        if self._first_run is not None:
+            self._tailer.follow(self._first_run)
+        # After the first paint: what the thread imports and reads would delay it.
+        self.call_after_refresh(self._tailer.start)
+        if not self.recorded:
+            self._remember()
+
+    def on_unmount(self) -> None:
+        self._tailer.stop()
+
+    def read_log_of(self, run: str) -> None:
+        """Ask for the end of this run's worker.log from now on."""
+        self._tailer.read_log_of(run)
+
+    def on_run_found(self, message: RunFound) -> None:
+        known = self.runs.setdefault(message.run, WatchedRun(message.run, message.folder))
+        known.recipe = message.recipe
+        self.run_updated.publish(message.run)
+
+    def on_events_read(self, message: EventsRead) -> None:
+        run = self.runs[message.run]
+        was_live = run.live
+        run.fold(message.events)
+        run.caught_up = run.caught_up or message.caught_up
+        if message.events:
+            self._tailer.folded()
+        self._updated(run, was_live)
+
+    def on_liveness_read(self, message: LivenessRead) -> None:
+        run = self.runs[message.run]
+        was_live = run.live
+        run.alive = message.alive
+        self._updated(run, was_live)
+
+    def on_log_read(self, message: LogRead) -> None:
+        self.runs[message.run].log_text = message.text
+        self.run_updated.publish(message.run)
+
+    def on_ladder_read(self, message: LadderRead) -> None:
+        self.ladder = message.ladder
+        self._show_ladder()
+
+    def _updated(self, run: WatchedRun, was_live: bool) -> None:
+        self.run_updated.publish(run.id)
+        if run.live != was_live:
+            self._show_ladder()
+
+    def _show_ladder(self) -> None:
+        if isinstance(self.screen, RungScreen) and self.screen.is_mounted:
+            self.screen.show_ladder()
+
+    # What goes to the engine
+
+    def errand(self, call: Callable[[], Result], done: Callable[[Result], object] = lambda _: None) -> None:
+        """Call the engine in a thread, then `done` with what it gave; an EngineError is shown as a panel."""
+
+        def body() -> None:
+            try:
+                result = call()
+            except EngineError as error:
+                raised = error
+                self.post_message(ErrandDone(lambda: self.show_error(raised)))
+            else:
+                self.post_message(ErrandDone(lambda: done(result)))
+
+        self.run_worker(body, thread=True, group="errands")
+
+    def on_errand_done(self, message: ErrandDone) -> None:
+        message.done()
+
+    def show_error(self, error: EngineError) -> None:
+        """Show what went wrong, over the screen."""
+        from tui.screens.dialogs import ErrorPanel
+
+        self.push_screen(ErrorPanel(error))
+
+    def change_settings(self, settings: Settings) -> None:
+        """Use these settings from now on, and keep them."""
+        self.settings = settings
+        self.theme = self._theme_for(settings.theme)
+        self.set_class(settings.chart_mode == "ascii", "-ascii")
+        self.errand(lambda: _save(settings))
+        for run in self.runs:
+            self.run_updated.publish(run)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Colours of the curves for themes that are not ours."""
+        return OUR_TOKENS
+
+    def _theme_for(self, name: str) -> str:
+        # Without colour only the terminal's own foreground and background are left, which that theme uses.
+        wanted = SIXTEEN.name if self.no_color else name
+        return wanted if wanted in self.available_themes else THEMES[0].name
+
+
+def _save(settings: Settings) -> None:
+    try:
+        save_settings(settings)
+    except OSError as error:
+        raise EngineError("The settings can't be saved", str(error), "they hold until you leave") from error
+
+
+def rung_app(screen: Screen[Any]) -> RungApp:
+    """The app of a screen, with its types."""
+    return cast(RungApp, screen.app)

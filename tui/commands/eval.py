@@ -1,0 +1,77 @@
+"""rung eval: one candidate on the held-out rows."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui.commands.output import Progress, print_json
+
+if TYPE_CHECKING:
+    from engine.ladder.spec import CandidateSpec
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `rung eval` takes."""
+    parser.add_argument(
+        "candidate", nargs="?", metavar="CANDIDATE",
+        help="one of the scoreboard's, by its id (default: the model as rung.yaml asks it)",
+    )  # fmt: skip
+    parser.add_argument("--run", metavar="RUN", help="what a run trained: its id, a unique part of it, or last")
+    parser.add_argument("--rag", action="store_true", help="with passages, as rung.yaml's documents say")
+    parser.add_argument("--endpoint", metavar="NAME", help="by one of rung.yaml's endpoints")
+    parser.add_argument("--shots", metavar="K", type=int, help="with so many training examples in the prompt")
+    parser.add_argument("--selection", choices=("fixed", "nearest"), help="how those examples are chosen")
+    parser.add_argument(
+        "--split", choices=("test", "validation", "final"), default="test",
+        help="the held-out rows (default), the validation rows, or the sealed final rows",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print its row as one JSON value")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate a candidate, or find it evaluated, and print its row; on the held-out rows it joins the scoreboard."""
+    from engine.files import read_json
+    from engine.ladder.launch import RESULT_FILE, start_evaluation
+    from engine.runs.reader import RunReader
+    from tui.commands.following import counted_interrupts
+    from tui.commands.job import say_how_it_went, watch_over
+    from tui.commands.project import current_root
+    from tui.commands.scoreboard import print_rows
+
+    root, progress = current_root(), Progress()
+    with counted_interrupts() as interrupts:
+        reader = RunReader(start_evaluation(root, [_spec(args, root)], args.split))
+        watch_over(reader, progress, interrupts, after=-1)
+    status = reader.status()
+    if status != "finished":
+        again = "the same command goes on from here"
+        say_how_it_went(reader.folder, status, reader.state, progress, watch=again, go_on=again)
+        return 130 if interrupts.count else 1
+    row = read_json(reader.folder.path / RESULT_FILE)[0]
+    if args.json:
+        print_json(row)
+    else:
+        print_rows([row])
+    return 0
+
+
+def _spec(args: argparse.Namespace, root: Path) -> "CandidateSpec":
+    from engine.ladder.entries import find_entry
+    from engine.ladder.spec import CandidateSpec, declared_spec, tuned_spec
+    from engine.project.load import load_project
+    from engine.runs.folder import find_run
+
+    project = load_project(root)
+    spec = find_entry(root, args.candidate).spec if args.candidate else declared_spec(project)
+    if args.run:
+        spec = tuned_spec(spec, project, find_run(root, args.run), root)
+    changes: dict[str, Any] = {}
+    if args.rag:
+        changes["retrieval"] = project.documents
+    if args.endpoint:
+        changes["endpoint"] = args.endpoint
+    shots = {"k": args.shots, "selection": args.selection}
+    changes["few_shot"] = spec.few_shot.model_copy(
+        update={name: given for name, given in shots.items() if given is not None}
+    )
+    return CandidateSpec.model_validate(spec.model_copy(update=changes).model_dump())

@@ -1,0 +1,36 @@
+"""rung run: start a recipe, follow it, and print what came out."""
+
+import argparse
+from pathlib import Path
+
+from tui.commands.output import Progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `rung run` takes."""
+    parser.add_argument("recipe", metavar="RECIPE", type=Path, help="a recipe's YAML file")
+    parser.add_argument("--detach", action="store_true", help="start it and return at once")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", dest="overrides",
+        help="override a field, for example training.learning_rate=1e-4; may be given more than once",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON value")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start the recipe; the run itself is a process of its own and outlives this command."""
+    from engine.project import project_root
+    from engine.recipe.load import load_recipe
+    from engine.runs.launch import start_run
+    from tui.commands.following import counted_interrupts
+    from tui.commands.job import attend
+    from tui.settings import load_settings
+
+    recipe = load_recipe(args.recipe, args.overrides)
+    if recipe.worker_python is None:
+        recipe = recipe.model_copy(update={"worker_python": load_settings().worker_python or None})
+    progress = Progress()
+    with counted_interrupts() as interrupts:
+        folder = start_run(recipe, project_root(args.recipe.resolve().parent))
+        progress.line(f"run {folder.id}")
+        return attend(folder, progress, interrupts, detach=args.detach, as_json=args.json)

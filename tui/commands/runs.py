@@ -1,0 +1,70 @@
+"""rung runs: the project's runs, newest last."""
+
+import argparse
+import time
+from typing import Any
+
+from engine.errors import EngineError
+from engine.runs.folder import RunFolder, list_runs
+from engine.runs.reader import read_run
+from tui.commands.output import print_json, print_table
+from tui.commands.project import current_root
+from tui.text import one_line
+
+HEADER = ("run", "state", "method", "step", "loss", "started", "name", "tags")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `rung runs` takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the runs with their states."""
+    root = current_root()
+    rows = [_row(folder) for folder in list_runs(root)]
+    if args.json:
+        print_json(rows)
+    elif rows:
+        print_table(
+            ("run", "state", "method", "step", "loss", "started", "name", "tags"), [_cells(row) for row in rows]
+        )
+    else:
+        print(f"no runs yet in {root}; rung run RECIPE starts one")
+    return 0
+
+
+def _row(folder: RunFolder) -> dict[str, Any]:
+    state, status = read_run(folder)
+    name, tags = _name_and_tags(folder)
+    loss = state.curves.get("loss")
+    return {
+        "run": folder.id,
+        "path": str(folder.path),
+        "state": status,
+        "method": folder.method,
+        "step": state.step,
+        "steps": state.total_steps,
+        "loss": None if loss is None else loss.last,
+        "started": state.started,
+        "name": name,
+        "tags": tags,
+    }
+
+
+def _name_and_tags(folder: RunFolder) -> tuple[str | None, list[str]]:
+    from engine.recipe.yaml_text import read_yaml
+
+    try:
+        recipe, _ = read_yaml(folder.recipe)
+    except EngineError:
+        return None, []
+    return (recipe.get("name"), recipe.get("tags") or []) if isinstance(recipe, dict) else (None, [])
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    started = "–" if row["started"] is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(row["started"]))
+    steps = str(row["step"]) if row["steps"] is None else f"{row['step']}/{row['steps']}"
+    loss = "–" if row["loss"] is None else f"{row['loss']:.4f}"
+    name = one_line(str(row["name"] or ""), 30)
+    return row["run"], row["state"], row["method"], steps, loss, started, name, one_line(" ".join(row["tags"]), 30)

@@ -1,0 +1,69 @@
+"""rung scoreboard: every candidate on the held-out rows, and the verdict."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tui.commands.output import Progress, print_json, print_table
+from tui.text import figure, printable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `rung scoreboard` takes."""
+    parser.add_argument("--json", action="store_true", help="print it as one JSON value")
+    parser.add_argument(
+        "--refreeze", metavar="REASON", help="accept held-out rows that were changed; starts a new scoreboard"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the scoreboard as it was last written; nothing is computed."""
+    from engine.ladder.board import read_board
+    from tui.commands.project import current_root
+
+    root = current_root()
+    if args.refreeze is not None:
+        return _refreeze(args.refreeze)
+    board = read_board(root)
+    if args.json:
+        print_json(board)
+        return 0
+    print_rows(board["scoreboard"])
+    held_out = board["held_out"]
+    looks = f"; {held_out['looks']} candidates have been scored on them" if "looks" in held_out else ""
+    print(f"\n{board['metric']} on {held_out['n']} held-out rows{looks}")
+    print(f"verdict: {board['verdict']['rung']}")
+    for reason in board["verdict"]["reasons"]:
+        print(f"  {printable(reason)}")
+    return 0
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of a scoreboard, or of an evaluation on other rows, as a table."""
+    header = ["rung", "candidate", "label", "score", "95 % interval", "n", "tokens", "latency", "cut off"]
+    print_table(header, [_cells(row) for row in rows])
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        row["rung"],
+        row["candidate"],
+        printable(row["label"]),
+        f"{row['score']:.3f}",
+        f"{row['low']:.3f} to {row['high']:.3f}",
+        str(row["n"]),
+        f"{figure(row.get('tokens_in'))} + {figure(row.get('tokens_out'))}",
+        f"{figure(row['latency_s'], 2)} s" if row.get("latency_s") is not None else "–",
+        str(row.get("truncated", "–")),
+    ]
+
+
+def _refreeze(reason: str) -> int:
+    from engine.measure.splits import refreeze
+    from engine.project.load import load_project
+    from tui.commands.project import current_root
+
+    root = current_root()
+    generation = refreeze(root, load_project(root).data.test, reason)
+    Progress().line(f"the held-out rows are frozen as they are now; scoreboard {generation} begins")
+    return 0

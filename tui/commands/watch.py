@@ -1,0 +1,76 @@
+"""rung watch: follow a run as plain lines, as JSON lines or on the Run screen; or replay a recorded log."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError
+from engine.runs.fold import RunState, apply
+from engine.runs.reader import EventTail, RunReader
+from tui.commands.event_lines import status_line
+from tui.commands.following import EventPrinter, follow
+from tui.commands.job import exit_code
+from tui.commands.output import Progress
+from tui.text import printable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `rung watch` takes."""
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", default="last", help="a run's id, a unique part of it, its folder, or last"
+    )
+    parser.add_argument("--replay", metavar="EVENTS", type=Path, help="show a recorded events.jsonl instead of a run")
+    parser.add_argument("--json", action="store_true", help="print each event as one JSON line")
+    parser.add_argument("--screen", action="store_true", help="open the Run screen")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Follow until the run ends; Ctrl-C ends only the watching."""
+    if args.screen:
+        from tui.commands.screens import open_run_screen
+
+        return open_run_screen(args.run, args.replay)
+    if args.replay is not None:
+        return _replay(args.replay, as_json=args.json)
+    from tui.commands.project import wanted_run
+
+    reader = RunReader(wanted_run(args.run))
+    progress = Progress()
+    show = _print_json_lines if args.json else EventPrinter(_line_over(progress), step_seconds=0.0)
+    for state in follow(reader, show):
+        if not args.json:
+            progress.status(status_line(state))
+    progress.close()
+    return _end(reader.status())
+
+
+def _replay(path: Path, *, as_json: bool) -> int:
+    if not path.is_file():
+        raise EngineError(f"There is no recording {path}", hint="a run's events are in its folder: events.jsonl")
+    tail, state = EventTail(path), RunState()
+    show = _print_json_lines if as_json else EventPrinter(print, step_seconds=0.0)
+    while events := tail.read():
+        for event in events:
+            apply(state, event)
+            show([event], state)
+    return _end(state.status)
+
+
+def _line_over(progress: Progress) -> Any:
+    def write(line: str) -> None:
+        progress.close()
+        print(printable(line), flush=True)
+
+    return write
+
+
+def _print_json_lines(events: list[dict[str, Any]], state: RunState) -> None:
+    for event in events:
+        print(json.dumps(event, ensure_ascii=False), flush=True)
+
+
+def _end(status: str) -> int:
+    if status == "crashed":
+        print("crashed: the worker is gone without a last word")
+    return exit_code(status)

@@ -1,0 +1,71 @@
+"""What each rung of the project's ladder has reached, read from its scoreboard."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+Rung = Literal["prompt", "rag", "tune"]
+RUNGS: tuple[Rung, ...] = ("prompt", "rag", "tune")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One rung: its best candidate's score and 95 % interval, or None where nothing is measured."""
+
+    rung: Rung
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The three rungs, lowest first, with the metric they are scored by and the user's target."""
+
+    standings: tuple[Standing, ...] = tuple(Standing(rung) for rung in RUNGS)
+    metric: str = ""
+    target: float | None = None
+    verdict: str = ""
+
+
+def ladder_state(root: Path) -> Ladder:
+    """The ladder of the project in `root`: `scoreboard.json`, and the target of `rung.yaml`; empty without them."""
+    board = _read_board(root / "scoreboard.json")
+    rows = [row for row in board.get("scoreboard") or [] if isinstance(row, dict)]
+    verdict = board.get("verdict")
+    chosen = str(verdict.get("rung", "")) if isinstance(verdict, dict) else ""
+    standings = tuple(_standing(rung, rows, chosen) for rung in RUNGS)
+    metric = next((str(row["metric"]) for row in rows if row.get("metric")), "")
+    return Ladder(standings, metric, _target(root / "rung.yaml"), chosen)
+
+
+def _standing(rung: Rung, rows: list[dict[str, Any]], chosen: str) -> Standing:
+    scored = [row for row in rows if row.get("rung") == rung and isinstance(row.get("score"), (int, float))]
+    if not scored:
+        return Standing(rung)
+    best = max(scored, key=lambda row: float(row["score"]))
+    return Standing(rung, float(best["score"]), _number(best.get("low")), _number(best.get("high")), chosen == rung)
+
+
+def _read_board(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _target(path: Path) -> float | None:
+    import yaml
+
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    return _number(value.get("target")) if isinstance(value, dict) else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

@@ -1,0 +1,221 @@
+"""Every run of the project in one table, live ones as they go; enter opens one."""
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.timer import Timer
+from textual.widgets import DataTable, Input
+
+from engine.errors import EngineError
+from tui import run_actions
+from tui.screens.base import RungScreen
+from tui.screens.runs_columns import columns_within, fits
+from tui.store import WatchedRun
+from tui.widgets.text_panel import TextPanel
+
+REDRAW_SECONDS = 0.5
+
+NO_RUNS = """No runs yet.
+
+n starts one of this project's recipes.
+On the command line: rung run RECIPE
+Any run of this project shows up here within a second."""
+
+
+class RunsScreen(RungScreen):
+    """The table of runs, newest first."""
+
+    CSS_PATH = ["../styles/base.tcss", "../styles/runs.tcss"]
+    AUTO_FOCUS = "DataTable"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open_selected", "open", priority=True, tooltip="the run's own screen"),
+        Binding("n", "start", "new run", tooltip="start a recipe of this project"),
+        Binding("slash", "filter", "filter", key_display="/", tooltip="by state, method, model, name or tag"),
+        Binding("s", "stop", "stop", tooltip="save, then end"),
+        Binding("x", "cancel", "cancel", tooltip="end without saving; asks first"),
+        Binding("k", "checkpoint", "checkpoint", show=False, tooltip="save now and go on"),
+        Binding("R", "resume", "resume", tooltip="go on from the last checkpoint"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wanted = ""
+        self._rows: dict[str, tuple[str, ...]] = {}
+        self._waiting: Timer | None = None
+        self._drawn_at = 0.0
+
+    def compose_body(self) -> ComposeResult:
+        yield Input(placeholder="filter by state, method, model, name or #tag; escape clears", id="filter")
+        yield TextPanel(id="empty")
+        yield DataTable(cursor_type="row", zebra_stripes=False, id="table")
+
+    def on_mount(self) -> None:
+        self.set_where("runs")
+        self.query_one("#filter").display = False
+        self.rung.run_updated.subscribe(self, self._run_updated)
+
+    def on_screen_resume(self) -> None:
+        self.draw()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._rebuild)
+
+    def _run_updated(self, _: str) -> None:
+        if not self.is_current or self._waiting is not None:
+            return
+        wait = self._drawn_at + REDRAW_SECONDS - time.monotonic()
+        if wait <= 0:
+            self.draw()
+        else:
+            self._waiting = self.set_timer(wait, self.draw)
+
+    def _rebuild(self) -> None:
+        table = self.query_one(DataTable)
+        table.clear(columns=True)
+        self._rows = {}
+        self.draw()
+
+    def draw(self) -> None:
+        """Bring the table up to date, touching only what changed."""
+        self._waiting = None
+        self._drawn_at = time.monotonic()
+        table = self.query_one(DataTable)
+        columns = columns_within(self._table_width())
+        if not table.columns:
+            for column in columns:
+                table.add_column(column.title, width=None if column is columns[-1] else column.width, key=column.title)
+        runs = [run for run in self._newest_first() if fits(run, self._wanted)]
+        rows = {run.id: tuple(column.cell(run, self.rung.glyphs) for column in columns) for run in runs}
+        if list(rows) == list(self._rows):
+            for run, cells in rows.items():
+                for column, old, new in zip(columns, self._rows[run], cells, strict=True):
+                    if old != new:
+                        table.update_cell(run, column.title, Text(new))
+        else:
+            self._replace_rows(table, rows)
+        self._rows = rows
+        self._show_empty(bool(rows))
+        self.refresh_bindings()
+
+    def _table_width(self) -> int:
+        side = self.query_one("#side").size.width if self.has_class("-wide") else 0
+        return self.size.width - side
+
+    def _replace_rows(self, table: "DataTable[Text]", rows: dict[str, tuple[str, ...]]) -> None:
+        selected = self._selected_id()
+        table.clear()
+        for run, cells in rows.items():
+            table.add_row(*map(Text, cells), key=run)
+        if selected in rows:
+            table.move_cursor(row=list(rows).index(selected))
+
+    def _show_empty(self, any_rows: bool) -> None:
+        empty = self.query_one("#empty", TextPanel)
+        empty.display = not any_rows
+        self.query_one(DataTable).display = any_rows
+        empty.put(f"No run fits {self._wanted!r}. Escape shows all." if self._wanted else NO_RUNS)
+
+    def _newest_first(self) -> list[WatchedRun]:
+        return sorted(self.rung.runs.values(), key=lambda run: run.id, reverse=True)
+
+    def _selected_id(self) -> str:
+        row = self.query_one(DataTable).cursor_row
+        ids = list(self._rows)
+        return ids[row] if 0 <= row < len(ids) else ""
+
+    def selected(self) -> WatchedRun | None:
+        """The run under the cursor."""
+        return self.rung.runs.get(self._selected_id())
+
+    # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides what is impossible for the run under the cursor."""
+        if action in {"stop", "cancel", "checkpoint", "resume"}:
+            return action in run_actions.possible_actions(self.selected())
+        if action == "open_selected":
+            return isinstance(self.focused, DataTable) and self.selected() is not None
+        return True
+
+    def on_data_table_row_highlighted(self) -> None:
+        self.refresh_bindings()
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        self.rung.open_run(str(event.row_key.value))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._wanted = event.value
+        self.draw()
+
+    def on_input_submitted(self) -> None:
+        self.query_one(DataTable).focus()
+
+    def action_filter(self) -> None:
+        """Type words that a run must contain."""
+        box = self.query_one("#filter", Input)
+        box.display = True
+        box.focus()
+
+    def key_escape(self) -> None:
+        """Clear the filter, or leave the screen."""
+        box = self.query_one("#filter", Input)
+        if not box.display:
+            self.rung.action_go_back()
+            return
+        box.value = ""
+        box.display = False
+        self.query_one(DataTable).focus()
+
+    def action_open_selected(self) -> None:
+        """The run's own screen."""
+        run = self.selected()
+        if run is not None:
+            self.rung.open_run(run.id)
+
+    def action_start(self) -> None:
+        """Choose a recipe and start it."""
+        from tui.screens.dialogs import ChoiceDialog
+
+        root = self.rung.root
+
+        def list_recipes() -> dict[str, str]:
+            try:
+                paths = sorted((root / "recipes").glob("*.yaml"))
+            except OSError as error:
+                raise EngineError(f"{root / 'recipes'} can't be read", str(error)) from error
+            return {str(path): path.name for path in paths}
+
+        def ask(recipes: dict[str, str]) -> None:
+            empty = f"There is no recipe in {root / 'recipes'}.\nrung new writes one."
+            self.app.push_screen(ChoiceDialog("Start a recipe", recipes, empty), self._start_chosen)
+
+        self.rung.errand(list_recipes, ask)
+
+    def _start_chosen(self, recipe: str | None) -> None:
+        if recipe is not None:
+            run_actions.start(self.rung, self.rung.root / recipe)
+
+    def _act(self, action: Callable[..., None]) -> None:
+        run = self.selected()
+        if run is not None:
+            action(self.rung, run)
+
+    def action_stop(self) -> None:
+        """Save, then end."""
+        self._act(run_actions.stop)
+
+    def action_cancel(self) -> None:
+        """End without saving."""
+        self._act(run_actions.cancel)
+
+    def action_checkpoint(self) -> None:
+        """Save now."""
+        self._act(run_actions.checkpoint)
+
+    def action_resume(self) -> None:
+        """Go on."""
+        self._act(run_actions.resume)

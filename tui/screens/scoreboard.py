@@ -1,0 +1,136 @@
+"""Scoreboard: every candidate on the same held-out examples, with intervals, differences and the verdict."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui.screens.base import RungScreen
+from tui.screens.scoreboard_examples import ExamplesScreen
+from tui.screens.scoreboard_lines import candidate_lines, head_line, pair_line, verdict_lines
+from tui.widgets.text_panel import TextPanel
+
+NOTHING_YET = (
+    "Nothing is measured on the held-out examples yet.\n\n"
+    "The wizard (w) goes through prompt, RAG and fine-tuning page by page and measures each;\n"
+    "rung climb, in a shell, measures the whole ladder without a hand on it."
+)
+
+
+def read_scoreboard(root: Path) -> dict[str, Any]:
+    """The project's scoreboard, or {} where nothing was measured; for a background thread."""
+    from engine.ladder.board import BOARD_FILE, read_board
+
+    return read_board(root) if (root / BOARD_FILE).exists() else {}
+
+
+class ScoreboardScreen(RungScreen):
+    """Candidates above, pairs below; enter (or e) on either shows the examples that make the difference."""
+
+    CSS_PATH = ["../styles/base.tcss", "../styles/scoreboard.tcss"]
+    AUTO_FOCUS = "#candidates"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "examples", "examples", tooltip="where one is right and the other wrong, with both answers"),
+        Binding("tab", "app.focus_next", "pairs", tooltip="from the candidates to the pairs and back"),
+        Binding("f5", "read", "read again", tooltip="read scoreboard.json again"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._board: dict[str, Any] = {}
+
+    def compose_body(self) -> ComposeResult:
+        yield Static("Reading the scoreboard …", id="nothing", markup=False)
+        with VerticalScroll(id="board", can_focus=False):
+            yield TextPanel(id="head")
+            yield OptionList(id="candidates", markup=False)
+            yield TextPanel(id="verdict")
+            yield OptionList(id="pairs", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_where("scoreboard")
+        self.query_one("#board").display = False
+        self.query_one("#candidates").border_title = "Candidates"
+        self.query_one("#pairs").border_title = "Differences, p corrected for their number"
+        self.query_one("#verdict").border_title = "Verdict"
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self.action_read()
+
+    def show_ladder(self) -> None:
+        super().show_ladder()
+        self._show()
+
+    def action_read(self) -> None:
+        """Read the scoreboard in a thread."""
+        root = self.rung.root
+        self.rung.errand(lambda: read_scoreboard(root), self._read)
+
+    def _read(self, board: dict[str, Any]) -> None:
+        if board != self._board or not board:
+            self._board = board
+            self._show()
+
+    def _show(self) -> None:
+        rows = self._board.get("scoreboard") or []
+        nothing = self.query_one("#nothing", Static)
+        nothing.display = not rows
+        self.query_one("#board").display = bool(rows)
+        if not rows:
+            nothing.update(NOTHING_YET)
+            return
+        width = self.size.width - (0 if self.has_class("-narrow") else 28) - 6
+        marks = self.rung.glyphs
+        self.query_one("#head", TextPanel).put(head_line(self._board, self.has_class("-narrow")))
+        _fill(
+            self.query_one("#candidates", OptionList),
+            [Option(candidate_lines(self._board, row, marks, width), id=str(row["candidate"])) for row in rows],
+        )
+        self.query_one("#verdict", TextPanel).put(verdict_lines(self._board))
+        pairs = self.query_one("#pairs", OptionList)
+        pairs.display = bool(self._board["pairs"])
+        _fill(pairs, [Option(pair_line(self._board, pair, width)) for pair in self._board["pairs"]])
+        if self.focused is None:
+            self.query_one("#candidates").focus()
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides the examples where there are no two candidates."""
+        if action == "examples":
+            return bool(self._board.get("pairs"))
+        return super().check_action(action, parameters)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        pairs = self._board["pairs"]
+        if event.option_list.id == "pairs":
+            pair = pairs[event.option_index]
+            self._open(str(pair["a"]), str(pair["b"]))
+        elif (other := self._rival(str(event.option.id))) is not None:
+            self._open(str(event.option.id), other)
+
+    def action_examples(self) -> None:
+        """The examples of what is marked."""
+        focused = self.focused
+        if isinstance(focused, OptionList):
+            focused.action_select()
+
+    def _rival(self, candidate: str) -> str | None:
+        """Whom a candidate is held against: of the others the one with the best score."""
+        others = [row for row in self._board["scoreboard"] if row["candidate"] != candidate]
+        return str(max(others, key=lambda row: float(row["score"]))["candidate"]) if others else None
+
+    def _open(self, a: str, b: str) -> None:
+        self.app.push_screen(ExamplesScreen(self._board, a, b))
+
+
+def _fill(listed: OptionList, options: list[Option]) -> None:
+    at = listed.highlighted
+    listed.clear_options()
+    listed.add_options(options)
+    if options:
+        listed.highlighted = min(at or 0, len(options) - 1)

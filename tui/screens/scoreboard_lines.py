@@ -1,0 +1,103 @@
+"""The scoreboard's rows as text: one or two lines a candidate, one a pair, the verdict with its reasons."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from textual.content import Content
+
+from tui.glyphs import Glyphs
+from tui.text import count, figure, one_line, score
+from tui.widgets.interval_bar import interval_bar, scale_of
+
+RUNG_WORDS = {"prompt": "prompt", "rag": "RAG", "tune": "tune"}
+LABEL_WIDTH = 30
+_FIGURES = 44
+
+
+def head_line(board: Mapping[str, Any], narrow: bool) -> Content:
+    """What the columns mean: metric, number of examples, how often the held-out rows were looked at."""
+    held = board.get("held_out") or {}
+    looks = f"looked at {count(held.get('looks'))} times" if held.get("looks") is not None else "looks not counted"
+    target = board.get("target")
+    said = (
+        f"{board.get('metric', '')} on {count(held.get('n'))} held-out examples ({looks}) · 95 % intervals"
+        f" · target {score(target) if target is not None else 'none set'}"
+    )
+    if narrow:
+        return Content.styled(said, "$muted")
+    return Content.styled(f"{said} · tokens per prompt + answer, seconds per answer (median)", "$muted")
+
+
+def candidate_lines(board: Mapping[str, Any], row: Mapping[str, Any], marks: Glyphs, width: int) -> Content:
+    """One candidate: rung, label, score and interval as figures and as a bar, cost; two lines where it is narrow."""
+    named = one_line(f"{RUNG_WORDS.get(str(row['rung']), row['rung'])}: {row['label']}", LABEL_WIDTH)
+    chosen = marks.yes if row.get("chosen") else " "
+    scored = f"{score(row['score']):>5} [{score(row['low'])}, {score(row['high'])}] n={row['n']}"
+    costs = _costs(row)
+    if width < 110:
+        room = max(10, width - 2 - LABEL_WIDTH - len(scored) - 3)
+        first = f"{chosen} {named:<{LABEL_WIDTH}} {scored} "
+        return Content.assemble((first, "bold"), _bar(board, row, marks, room), "\n    ", (costs, "$muted"))
+    room = max(16, width - LABEL_WIDTH - len(scored) - _FIGURES - 6)
+    return Content.assemble(
+        (f"{chosen} {named:<{LABEL_WIDTH}} ", "bold"), f"{scored:<24} ", _bar(board, row, marks, room), f" {costs}"
+    )
+
+
+def _bar(board: Mapping[str, Any], row: Mapping[str, Any], marks: Glyphs, width: int) -> tuple[str, str]:
+    rows, target = board["scoreboard"], board.get("target")
+    values = [float(each[name]) for each in rows for name in ("low", "high")] + ([target] if target is not None else [])
+    bar = interval_bar(row["score"], row["low"], row["high"], width, marks, scale_of(values), target)
+    return bar, "$text-accent" if row.get("chosen") else ""
+
+
+def _costs(row: Mapping[str, Any]) -> str:
+    words = [f"{figure(row.get('tokens_in'))}+{figure(row.get('tokens_out'))} tok", f"{figure(row.get('latency_s'))} s"]
+    if row.get("cost") is not None:
+        words.append(f"cost {figure(row['cost'])}")
+    if row.get("truncated"):
+        words.append(f"{row['truncated']} at the limit")
+    if row.get("prompts_cut"):
+        words.append(f"{row['prompts_cut']} prompts cut")
+    if row.get("forgetting") is not None:
+        words.append(f"forgets {row['forgetting']:+.1%}")
+    if row.get("seeds"):
+        words.append(f"{row['seeds']} seed")
+    if row.get("break_even") is not None:
+        words.append(f"pays off after {count(row['break_even'])} answers")
+    return " · ".join(words)
+
+
+def pair_line(board: Mapping[str, Any], pair: Mapping[str, Any], width: int) -> Content:
+    """`RAG: k=3 − prompt: 4-shot  +.17 [+.10, +.24]  p .003  better 31, worse 14`."""
+    names = {
+        str(row["candidate"]): f"{RUNG_WORDS.get(row['rung'], row['rung'])}: {row['label']}"
+        for row in board["scoreboard"]
+    }
+    room = max(10, (width - 60) // 2)
+    a, b = (one_line(names.get(str(pair[side]), str(pair[side])), room) for side in ("a", "b"))
+    p = "p < .001" if pair["p"] < 0.001 else f"p {score(pair['p'])}"
+    found = f"{pair['difference']:+.2f} [{pair['low']:+.2f}, {pair['high']:+.2f}]"
+    return Content.assemble(
+        f"  {a} against {b}  ",
+        (found, "bold"),
+        f"  {p}",
+        (f"  {pair['a_better']} better, {pair['b_better']} worse", "$muted"),
+    )
+
+
+def verdict_lines(board: Mapping[str, Any]) -> Content:
+    """The verdict in bold, then a line for each reason."""
+    verdict = board.get("verdict") or {}
+    words = {
+        "prompt": "Stop at the prompt.", "rag": "Stop at RAG: don't fine-tune.", "tune": "Fine-tune.",
+        "none": "None: no rung reaches the target.", "undecided": "Undecided: too few examples to tell.",
+    }  # fmt: skip
+    said = words.get(str(verdict.get("rung")), str(verdict.get("rung", "")))
+    reasons: Sequence[str] = verdict.get("reasons") or []
+    return Content("\n").join(
+        [
+            Content.assemble(("Verdict: ", "bold $text-accent"), (said, "bold")),
+            *(Content(f"• {one}") for one in reasons),
+        ]
+    )

@@ -1,0 +1,192 @@
+"""Welcome: what Rung is, a demo, the projects and runs at hand, and whether this machine is ready."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList, Static
+
+from engine.errors import EngineError
+from engine.project import is_project
+from engine.runs.folder import RunFolder
+from tui import run_actions
+from tui.screens.base import RungScreen
+from tui.screens.dialogs import ChoiceDialog
+from tui.screens.welcome_choices import DEMOS, Offer, first_enabled, look_around, options
+from tui.screens.welcome_dialogs import FolderDialog, NewProjectAnswers, NewProjectDialog
+from tui.text import gibibytes, printable
+from tui.widgets.text_panel import TextPanel
+
+if TYPE_CHECKING:
+    from engine.doctor import DoctorReport
+
+ABOUT = (
+    "Climb from prompt to RAG to fine-tuning; stop at the lowest rung that works.\n"
+    "Every rung is measured on the same held-out examples."
+)
+
+
+class WelcomeScreen(RungScreen):
+    """One list of things to begin with; enter does them."""
+
+    CSS_PATH = ["../styles/base.tcss", "../styles/welcome.tcss"]
+    AUTO_FOCUS = "OptionList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "start", "start recipe", tooltip="start one of this project's recipes"),
+        Binding("n", "new", "new project", tooltip="from a model and your own data"),
+        Binding("o", "open_folder", "open project", tooltip="a folder with a rung.yaml"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._offer = Offer(Path())
+
+    def compose_body(self) -> ComposeResult:
+        yield Static(ABOUT, id="about", markup=False)
+        yield OptionList(id="choices", markup=False)
+        yield TextPanel(id="doctor")
+
+    def on_mount(self) -> None:
+        self.set_where("welcome")
+        root, python = self.rung.root, self.rung.settings.worker_python
+        self.query_one("#doctor", TextPanel).put(Content.styled("looking at this machine …", "$muted"))
+
+        def examine() -> "DoctorReport":
+            from engine.doctor import doctor
+
+            return doctor(root, [python] if python else [])
+
+        self.rung.errand(examine, self._examined)
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        root = self.rung.root
+        self.rung.errand(lambda: look_around(root), self._show_offer)
+
+    def _show_offer(self, offer: Offer) -> None:
+        choices = self.query_one("#choices", OptionList)
+        marked = choices.highlighted
+        self._offer = offer
+        listed = options(offer, self.rung.glyphs)
+        choices.clear_options()
+        choices.add_options(listed)
+        choices.highlighted = first_enabled(listed) if marked is None else min(marked, choices.option_count - 1)
+        self.refresh_bindings()
+
+    def _examined(self, report: "DoctorReport") -> None:
+        self.query_one("#doctor", TextPanel).put(doctor_line(report, self.rung.glyphs.yes, self.rung.glyphs.no))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides starting where there is no recipe."""
+        return bool(self._offer.recipes) if action == "start" else super().check_action(action, parameters)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        kind, _, what = str(event.option.id).partition(":")
+        if kind == "demo":
+            self._ask_demo(what)
+        elif kind == "project":
+            self.rung.open_project(Path(what))
+        elif kind == "run":
+            self.rung.open_run(RunFolder(Path(what)))
+        elif kind == "runs":
+            self.rung.open_screen("runs")
+        else:
+            {"start": self.action_start, "new": self.action_new, "open": self.action_open_folder}[kind]()
+
+    # Beginning
+
+    def action_start(self) -> None:
+        """Choose one of this project's recipes and start it."""
+        recipes = {str(path): path.name for path in self._offer.recipes}
+        self.app.push_screen(
+            ChoiceDialog("Start a recipe", recipes),
+            lambda chosen: run_actions.start(self.rung, Path(chosen)) if chosen else None,
+        )
+
+    def action_new(self) -> None:
+        """Make a project of the user's own."""
+        self.app.push_screen(NewProjectDialog(), self._make)
+
+    def action_open_folder(self) -> None:
+        """Open a project by its folder."""
+        question = "The folder that holds rung.yaml:"
+        self.app.push_screen(FolderDialog("Open a project", question, f"{self.rung.root}/", "Open"), self._open)
+
+    def _open(self, folder: str | None) -> None:
+        if folder is None:
+            return
+        root = Path(folder).expanduser()
+        if is_project(root):
+            self.rung.open_project(root)
+        else:
+            self.rung.show_error(EngineError(f"{root} is not a project", "it has no rung.yaml", "n makes a new one"))
+
+    def _make(self, answers: NewProjectAnswers | None) -> None:
+        if answers is None:
+            return
+
+        def make() -> tuple[Path, list[str]]:
+            from engine.project.new import write_new_project
+
+            train = Path(answers.train).expanduser() if answers.train else None
+            made = write_new_project(Path(answers.folder), answers.model, train)
+            return made.root, made.notes
+
+        self.notify("Making the project …", markup=False, timeout=3)
+        self.rung.errand(make, self._made)
+
+    def _made(self, made: tuple[Path, list[str]]) -> None:
+        root, notes = made
+        for note in notes:
+            self.notify(note, markup=False, timeout=12)
+        self.rung.open_project(root)
+
+    def _ask_demo(self, kind: str) -> None:
+        question = f"A new folder for the demo: {DEMOS[kind]}. Its recipe starts at once."
+        default = str(self.rung.root / f"rung-demo-{kind}")
+        self.app.push_screen(
+            FolderDialog(f"Demo {kind}", question, default, "Start"), lambda folder: self._start_demo(kind, folder)
+        )
+
+    def _start_demo(self, kind: str, folder: str | None) -> None:
+        if folder is None:
+            return
+        root, python = Path(folder).expanduser(), self.rung.settings.worker_python
+        self.notify("Making the demo project and starting its recipe …", markup=False, timeout=6)
+        self.rung.errand(lambda: begin_demo(kind, root, python), self._begun)
+
+    def _begun(self, begun: tuple[Path, RunFolder | None]) -> None:
+        self.rung.open_project(*begun)
+
+
+def begin_demo(kind: str, root: Path, python: str, model: str = "pocket") -> tuple[Path, RunFolder | None]:
+    """Make a demo project and start its first recipe; one that is there already is only opened."""
+    from engine.demo import make_demo
+    from engine.recipe.load import load_recipe
+    from engine.runs.launch import start_run
+
+    if is_project(root):
+        return root, None
+    made = make_demo(kind, root, model)
+    recipes = sorted((made / "recipes").glob("*.yaml"))
+    if not recipes:
+        return made, None
+    recipe = load_recipe(recipes[0])
+    if recipe.worker_python is None and python:
+        recipe = recipe.model_copy(update={"worker_python": python})
+    return made, start_run(recipe, made)
+
+
+def doctor_line(report: "DoctorReport", yes: str, no: str) -> Content:
+    """`8 cores · 31.2 GiB free · H200 · training ✔   rung doctor says more`; then what will not work."""
+    devices = ", ".join(gpu.name for gpu in report.gpus) or "no GPU"
+    free = gibibytes(report.memory.total - report.memory.used)
+    line = Content.styled(f"{report.cores} cores · {free} memory free · {printable(devices)}", "$muted")
+    for finding in report.findings:
+        if not finding.works and finding.what != "GPU":
+            line = Content.assemble(line, (f" · {finding.what} {no}", "bold $text-error"))
+        elif finding.what == "training":
+            line = Content.assemble(line, (f" · {finding.what} {yes}", "$muted"))
+    return Content.assemble(line, ("   rung doctor says more", "$muted"))

@@ -1,0 +1,410 @@
+"""Wizard: situation, model, data, prompt, RAG, tune, verdict; every change is on disk, so one goes on where one was."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import ContentSwitcher, Input, Static, TextArea
+
+from engine.errors import EngineError
+from engine.project import is_project
+from engine.project.wizard import PAGES, Page, WizardState
+from tui.screens.base import RungScreen
+from tui.screens.wizard_job import JobWatch, climb_going_on
+from tui.screens.wizard_trial import Trial, TrialBench, TrialSaid, prepare_trial
+from tui.screens.wizard_view import Machine, WizardView, read_view
+from tui.screens.wizard_work import Edits, recipe_text, save_edits, wizard_errands
+from tui.widgets.text_panel import TextPanel
+from tui.widgets.wizard_data import DataPage
+from tui.widgets.wizard_job_panel import JobPanel
+from tui.widgets.wizard_model import ModelPage
+from tui.widgets.wizard_page import Edited, Wanted, WizardPage
+from tui.widgets.wizard_prompt import PromptPage
+from tui.widgets.wizard_rag import RagPage
+from tui.widgets.wizard_situation import SituationPage
+from tui.widgets.wizard_tune import TunePage, recipe_changes
+from tui.widgets.wizard_verdict import VerdictPage
+
+if TYPE_CHECKING:
+    from engine.runs.folder import RunFolder
+
+Result = TypeVar("Result")
+TITLES: dict[Page, str] = {
+    "situation": "situation", "model": "model", "data": "data", "prompt": "prompt", "rag": "RAG", "tune": "tune",
+    "verdict": "verdict",
+}  # fmt: skip
+PAGES_WITH: dict[str, tuple[Page, ...]] = {
+    "measure": ("prompt", "rag", "tune", "verdict"), "try": ("prompt",), "check": ("data", "tune"),
+}  # fmt: skip
+MAIN_FIELDS: dict[Page, str] = {
+    "situation": "#wants", "model": "#models", "data": "#file", "prompt": "#system", "rag": "#question",
+    "tune": "#rate",
+}  # fmt: skip
+RESULTS = {"check": ("checking", "report"), "gate": ("gating", "gate"), "ask": ("asking", "hits")}
+NO_PROJECT = (
+    "This folder holds no project yet.\n\n"
+    "h goes home: n makes a project from a model and your data, o opens one, and a demo brings its own."
+)
+
+
+class WizardScreen(RungScreen):
+    """Seven pages, back and forth; what each shows is read from the project's files."""
+
+    CSS_PATH = ["../styles/base.tcss", "../styles/wizard.tcss"]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right_square_bracket", "page(1)", "next page", key_display="]", tooltip="the next page"),
+        Binding("left_square_bracket", "page(-1)", "back", key_display="[", tooltip="the page before; nothing is lost"),
+        *(Binding(str(n), f"go({n - 1})", f"page {n}: {TITLES[PAGES[n - 1]]}", show=False) for n in range(1, 8)),
+        Binding("escape", "leave_field", "leave the field", tooltip="letters are keys again"),
+        Binding("x", "stop", "stop measuring", tooltip="what is measured stays; measuring again goes on from there"),
+        Binding("l", "live", "live curves", tooltip="the training run that is going on"),
+        Binding("i", "field", "edit", tooltip="into the page's main field; escape leaves it"),
+        Binding("m", "work('measure')", "measure", tooltip="measure this page's rung on the held-out rows"),
+        Binding("t", "work('try')", "try", tooltip="answer a few validation rows with this prompt"),
+        Binding("k", "work('check')", "check", tooltip="read every row as training would"),
+        Binding("y", "recipe", "recipe (YAML)", tooltip="the whole recipe of the tune page"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Of the project that this screen was made for: the app may have gone on to another one when it is let go.
+        self._root = Path()
+        self._state = WizardState()
+        self._view: WizardView | None = None
+        self._machine: Machine | None = None
+        self._edits = Edits()
+        self._saving = False
+        self._bench = TrialBench(self.post_message)
+
+    def compose_body(self) -> ComposeResult:
+        yield TextPanel(id="steps")
+        yield Static("Reading the project …", id="nothing", markup=False)
+        with ContentSwitcher(initial="situation", id="pages"):
+            for kind in (SituationPage, ModelPage, DataPage, PromptPage, RagPage, TunePage, VerdictPage):
+                yield kind(id=kind.PAGE)
+        yield JobPanel(id="job")
+
+    # From the disk and back to it
+
+    def on_mount(self) -> None:
+        self._root = self.rung.root
+        self.set_where("wizard")
+        self.query_one("#pages").display = False
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        root = self._root
+        if not is_project(root):
+            self.query_one("#nothing", Static).update(NO_PROJECT)
+        elif self._view is None:
+            self._errand(lambda: _begin(root), self._begun)
+        else:
+            self._save()
+
+    def on_unmount(self) -> None:
+        self._bench.close()
+        if self._edits:
+            # The screen goes: what was written last is put on disk before it is gone. What can't be, can't be shown.
+            with suppress(EngineError):
+                save_edits(self._root, self._edits, self._state, self._recipe_file)
+
+    def _begun(self, found: "tuple[WizardState, RunFolder | None]") -> None:
+        self._state, climbing = found
+        if climbing is not None:
+            self._job.follow(JobWatch(climbing))
+        self._save(first=True)
+
+    def on_edited(self, message: Edited) -> None:
+        self._edits.put(message.where, message.field, message.value)
+        if message.where == "drafts":
+            self._state = replace(self._state, drafts={**self._state.drafts, message.field: message.value})
+        self._save()
+
+    def _save(self, first: bool = False) -> None:
+        """Write what was changed, in a thread, then read everything anew; changes meanwhile wait for the next turn."""
+        if self._saving or not (first or self._view is not None):
+            return
+        self._saving = True
+        root, state, machine, file = self._root, self._state, self._machine, self._recipe_file
+        edits = self._edits.take()
+
+        def call() -> WizardView | EngineError:
+            try:
+                save_edits(root, edits, state, file)
+                return read_view(root, state, machine)
+            except EngineError as error:
+                return error
+
+        self.rung.errand(call, self._saved)
+
+    def _saved(self, result: WizardView | EngineError) -> None:
+        self._saving = False
+        if isinstance(result, EngineError):
+            self.rung.show_error(result)
+            return
+        first = self._view is None
+        self._machine = result.machine
+        if result.facts.retrieval is not None:
+            self._state = replace(self._state, retrieval=result.facts.retrieval)
+        before = self._view
+        kept: dict[str, Any] = {"marks": self.rung.glyphs, "trial": self._bench.rows, "trying": self._bench.state}
+        if before is not None:
+            kept |= {
+                "report": before.report, "checking": before.checking, "gating": before.gating, "hits": before.hits,
+                "asking": before.asking, "gate": before.gate if before.recipe == result.recipe else None,
+            }  # fmt: skip
+        self._view = replace(result, state=self._state, **kept)
+        if first:
+            self.query_one("#nothing").display = False
+            self.query_one("#pages").display = True
+        self._show(focus=first)
+        if self._edits:
+            self._save()
+
+    @property
+    def _job(self) -> JobPanel:
+        return self.query_one(JobPanel)
+
+    @property
+    def _recipe_file(self) -> str:
+        return self._view.project.tune.recipe if self._view is not None else ""
+
+    # Pages
+
+    def action_page(self, by: int) -> None:
+        """The next page or the one before."""
+        self.action_go(PAGES.index(self._state.page) + by)
+
+    def action_go(self, at: int) -> None:
+        """Go to a page."""
+        if self._view is None or not 0 <= at < len(PAGES):
+            return
+        self._state = self._state.at(PAGES[at])
+        self._edits.state_changed = True
+        self._show(focus=True)
+        self._save()
+
+    def action_field(self) -> None:
+        """Into the page's main field."""
+        if (field := MAIN_FIELDS.get(self._state.page)) is not None:
+            self.set_focus(self._page.query_one(field))
+
+    def action_leave_field(self) -> None:
+        """Out of a field, so that letters are keys again."""
+        self.set_focus(self._page)
+
+    @property
+    def _page(self) -> WizardPage:
+        return self.query_one(f"#{self._state.page}", WizardPage)
+
+    def _show(self, focus: bool = False) -> None:
+        if self._view is None:
+            return
+        self._view = replace(self._view, state=self._state, trial=self._bench.rows, trying=self._bench.state)
+        self.query_one("#pages", ContentSwitcher).current = self._state.page
+        self.query_one("#steps", TextPanel).put(self._steps())
+        self._page.show(self._view)
+        if focus:
+            self._page.scroll_home(animate=False)
+            # At once: Widget.focus waits for its turn, and would take the focus from a field that a key went to.
+            self.set_focus(self._page)
+        self.refresh_bindings()
+
+    def _steps(self) -> Content:
+        marks = self.rung.glyphs
+        parts = []
+        for number, page in enumerate(PAGES, start=1):
+            here = page == self._state.page
+            mark = "" if here else marks.yes if page in self._state.seen else ""
+            name = f"[{number} {TITLES[page]}]" if here else f" {number} {TITLES[page]}{mark} "
+            parts.append(Content.styled(name, "bold $text-accent" if here else "$muted"))
+        return Content("").join(parts)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.call_after_refresh(self._show)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides what can't be done now."""
+        if action == "work":
+            return self._view is not None and self._state.page in PAGES_WITH[str(parameters[0])]
+        if action == "field":
+            return self._view is not None and self._state.page in MAIN_FIELDS
+        if action == "leave_field":
+            return isinstance(self.focused, (Input, TextArea))
+        if action in ("page", "go") and self._view is None:
+            return False
+        if action == "page":
+            return 0 <= PAGES.index(self._state.page) + int(str(parameters[0])) < len(PAGES)
+        if action == "stop":
+            return self._job.busy
+        if action == "live":
+            return self._job.view is not None and self._job.view.run in self.rung.runs
+        if action == "recipe":
+            return self._state.page == "tune" and self._view is not None and self._view.recipe is not None
+        return super().check_action(action, parameters)
+
+    # Work that pages ask for
+
+    def action_work(self, what: str) -> None:
+        """What the page's button does."""
+        page = self._state.page
+        if what == "measure":
+            self.post_message(Wanted("climb") if page == "verdict" else Wanted("measure", page))
+        else:
+            self.post_message(Wanted("gate" if what == "check" and page == "tune" else what))
+
+    def on_wanted(self, message: Wanted) -> None:
+        if self._view is None:
+            return
+        what, value = message.what, message.value
+        if what in ("measure", "climb"):
+            self._measure(value)
+        elif what == "scoreboard":
+            self.rung.open_screen("scoreboard")
+        elif what == "try":
+            self._try()
+        elif what == "trained":
+            assert self._view.recipe is not None
+            for field, changed in recipe_changes(value, self._view.recipe).items():
+                self._edits.put("recipe", field, changed)
+            self._save()
+        else:
+            self._work(what, value)
+
+    def _work(self, what: str, value: str) -> None:
+        """A check, a split, a question, another model: in a thread, and shown when it comes back."""
+        assert self._view is not None
+        errand = wizard_errands(self._root, self._view.project, self.rung.settings.worker_python)[what]
+        flag, result = RESULTS.get(what, ("", ""))
+        if flag:
+            self._put({flag: True})
+            self._bring(result)
+
+        def done(found: Any) -> None:
+            if flag:
+                self._put({flag: False, result: found})
+                self._bring(result)
+            elif found:
+                self.notify("\n".join(found), markup=False, timeout=10)
+            if what in ("split", "use"):
+                self._machine = None
+            self._save()
+
+        def failed() -> None:
+            if flag:
+                self._put({flag: False})
+
+        self._errand(lambda: errand(value), done, failed)
+
+    def _bring(self, panel: str) -> None:
+        """Scroll a panel of the page into sight, where the page is still that one."""
+        for found in self._page.query(f"#{panel}"):
+            self.call_after_refresh(found.scroll_visible, animate=False, top=True)
+
+    def _put(self, changes: dict[str, Any]) -> None:
+        """Replace what this sitting has found, and show it."""
+        assert self._view is not None
+        self._view = replace(self._view, **changes)
+        self._show()
+
+    def _errand(
+        self, call: Callable[[], Result], done: Callable[[Result], object], failed: Callable[[], object] = lambda: None
+    ) -> None:
+        """An errand whose failure is shown, and told to `failed` too."""
+
+        def caught() -> Result | EngineError:
+            try:
+                return call()
+            except EngineError as error:
+                return error
+
+        def back(result: Result | EngineError) -> None:
+            if isinstance(result, EngineError):
+                failed()
+                self.rung.show_error(result)
+            elif self.is_mounted:
+                done(result)
+
+        self.rung.errand(caught, back)
+
+    # The prompt on a few rows
+
+    def _try(self) -> None:
+        root, settings = self._root, self.rung.settings
+        self._bench.state = "loading the model …"
+        self._show()
+        self._bring("answers")
+
+        def call() -> Trial:
+            trial = prepare_trial(root)
+            self._bench.start(trial, settings.worker_python, settings.idle_minutes)
+            return trial
+
+        def failed() -> None:
+            self._bench.state = ""
+            self._show()
+
+        self._errand(call, lambda _: self._show(), failed)
+
+    def on_trial_said(self, message: TrialSaid) -> None:
+        error = self._bench.take(message.said)
+        if error is not None:
+            self.rung.show_error(error)
+        self._show()
+        if message.said["type"] == "ready":
+            self._bring("answers")
+
+    # Measuring
+
+    def _measure(self, rung: str) -> None:
+        root = self._root
+
+        def call() -> "RunFolder":
+            from engine.ladder.launch import start_climb
+            from engine.ladder.spec import RUNGS
+
+            return start_climb(root, rungs=[each for each in RUNGS if not rung or each == rung])
+
+        if self._job.busy:
+            self.notify("A measurement is going on already: x stops it.", markup=False)
+            return
+        self.notify("Starting the measurement …", markup=False, timeout=3)
+        self._errand(call, lambda folder: self._job.follow(JobWatch(folder)))
+
+    def on_job_panel_changed(self, message: JobPanel.Changed) -> None:
+        failed = message.view.failed
+        if failed is not None:
+            self.rung.show_error(EngineError(*(str(failed.get(name, "")) for name in ("message", "details", "hint"))))
+        self._save()
+        self.refresh_bindings()
+
+    def action_stop(self) -> None:
+        """Ask the measurement to stop."""
+        from engine.runs.requests import request
+
+        if (watch := self._job.job) is not None:
+            self._errand(lambda: request(watch.folder, "stop"), lambda _: self.notify("It stops after this batch."))
+
+    def action_live(self) -> None:
+        """The screen of the run that trains."""
+        if self._job.view is not None:
+            self.rung.open_run(self._job.view.run)
+
+    def action_recipe(self) -> None:
+        """The recipe as it stands in its file."""
+        from tui.screens.wizard_recipe import RecipePanel
+
+        root, file = self._root, self._recipe_file
+        self._errand(lambda: recipe_text(root, file), lambda text: self.app.push_screen(RecipePanel(file, text)))
+
+
+def _begin(root: Path) -> "tuple[WizardState, RunFolder | None]":
+    from engine.project.wizard import load_wizard
+
+    return load_wizard(root), climb_going_on(root)

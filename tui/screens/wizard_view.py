@@ -1,0 +1,134 @@
+"""What the wizard's pages show: the project as its files have it, and what this sitting has tried and asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.content import Content
+
+from engine.errors import EngineError
+from tui.glyphs import UNICODE, Glyphs
+from tui.text import score
+
+if TYPE_CHECKING:
+    from engine.ladder.spec import Rung
+    from engine.project.model_choices import ModelChoice, Room
+    from engine.project.schema import ProjectSettings
+    from engine.project.wizard import WizardState
+    from engine.project.wizard_facts import Facts
+    from engine.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One validation row that the prompt is tried on; `answer` is None until it is there."""
+
+    line: int
+    question: str
+    reference: str
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What doesn't change while the wizard is open: memory, the models at hand, the metrics without options."""
+
+    room: "Room"
+    choices: "list[ModelChoice]"
+    list_date: str
+    plain_metrics: list[str]
+
+
+@dataclass(frozen=True)
+class WizardView:
+    """Everything the pages show. The first block is read from disk, the second is this sitting's."""
+
+    project: "ProjectSettings"
+    state: "WizardState"
+    facts: "Facts"
+    recipe: "Recipe | None"
+    recipe_fault: str
+    model: "ModelChoice | None"
+    machine: Machine
+
+    marks: Glyphs = UNICODE
+    report: Mapping[str, Any] | None = None
+    checking: bool = False
+    gate: Mapping[str, Any] | None = None
+    gating: bool = False
+    hits: Mapping[str, Any] | None = None
+    asking: bool = False
+    trial: list[TrialRow] = field(default_factory=list)
+    trying: str = ""
+
+    @property
+    def room(self) -> "Room":
+        """The memory that is free here."""
+        return self.machine.room
+
+    @property
+    def choices(self) -> "list[ModelChoice]":
+        """The models to choose from."""
+        return self.machine.choices
+
+    @property
+    def list_date(self) -> str:
+        """When the list of models was made."""
+        return self.machine.list_date
+
+    @property
+    def plain_metrics(self) -> list[str]:
+        """Metrics that need no options."""
+        return self.machine.plain_metrics
+
+    def standing(self, rung: "Rung") -> Content:
+        """The rung's best candidate on the held-out rows, or that it is not measured."""
+        rows = [row for row in self.facts.board.get("scoreboard") or [] if row["rung"] == rung]
+        if not rows:
+            return Content.styled("not measured on the held-out rows yet", "$muted")
+        row = next((each for each in rows if each.get("chosen")), rows[0])
+        said = f"{score(row['score'])} [{score(row['low'])}, {score(row['high'])}] on {row['n']} held-out rows"
+        return Content.assemble(("measured  ", "$muted"), (said, "bold"), f"  {row['label']}")
+
+
+def look_at_machine(root: Path) -> Machine:
+    """Memory and models as they are now; for a background thread."""
+    from engine.measure.metrics.kinds import METRICS
+    from engine.project.model_choices import listed_models, model_choices, room_here
+
+    room = room_here()
+    plain = [name for name, kind in METRICS.items() if not kind.required and name != "judge"]
+    return Machine(room, model_choices(root, room), listed_models(room)[0], plain)
+
+
+def read_view(root: Path, state: "WizardState", machine: Machine | None) -> WizardView:
+    """The view as the files have it; for a background thread. Raises EngineError where there is no project."""
+    from engine.project.load import load_project
+    from engine.project.model_choices import describe_model
+    from engine.project.wizard_facts import gather_facts
+
+    project = load_project(root)
+    known = machine or look_at_machine(root)
+    recipe, fault = _recipe(root, project)
+    model, model_fault = None, ""
+    try:
+        model = describe_model(project.model.name, root, known.room)
+    except EngineError as error:
+        model_fault = str(error)
+    fits = model.fits(known.room) if model is not None else {}
+    facts = gather_facts(root, project, fits, state.retrieval)
+    return WizardView(project, state, facts, recipe, fault or model_fault, model, known)
+
+
+def _recipe(root: Path, project: "ProjectSettings") -> "tuple[Recipe | None, str]":
+    from engine.recipe.load import load_recipe
+
+    path = root / project.tune.recipe
+    if not path.exists():
+        made = f"{project.tune.recipe} is not there: the recommended recipe is written when the rung is measured."
+        return None, made
+    try:
+        return load_recipe(path), ""
+    except EngineError as error:
+        return None, f"{error.message}\n{error.details}"

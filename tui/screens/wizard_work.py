@@ -1,0 +1,153 @@
+"""What the wizard has the engine do: writing changes down, checks, splits, questions, models. For threads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from engine.project.schema import ProjectSettings
+    from engine.project.wizard import WizardState
+
+Work = Callable[[str], Any]
+
+
+@dataclass
+class Edits:
+    """Changes that are not on disk yet; of one field the last one counts."""
+
+    project: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    state_changed: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.project or self.recipe or self.state_changed)
+
+    def put(self, where: str, name: str, value: Any) -> None:
+        """Note one change."""
+        if where == "drafts":
+            self.state_changed = True
+        else:
+            getattr(self, where)[name] = value
+
+    def take(self) -> "Edits":
+        """All of them, to be written; none are left here."""
+        taken = Edits(self.project, self.recipe, self.state_changed)
+        self.project, self.recipe, self.state_changed = {}, {}, False
+        return taken
+
+
+def save_edits(root: Path, edits: Edits, state: "WizardState", recipe_file: str) -> None:
+    """Write them: rung.yaml, the recipe, wizard.json; each in one step. Raises EngineError."""
+    from engine.project.wizard import change_project, change_recipe, save_wizard
+
+    if edits.project:
+        change_project(root, edits.project)
+    if edits.recipe:
+        change_recipe(root, recipe_file, edits.recipe)
+    if edits.state_changed:
+        save_wizard(root, state)
+
+
+def wizard_errands(root: Path, project: "ProjectSettings", python: str) -> dict[str, Work]:
+    """The work by name; each takes the text of the field it stands for and gives a result, or lines to be shown."""
+    interpreter = project.worker_python or python or None
+    return {
+        "check": lambda _: _check(root, project, interpreter),
+        "gate": lambda _: _gate(root, project.tune.recipe),
+        "ask": lambda question: _ask(root, question, interpreter),
+        "split": lambda file: split_rows(root, Path(file).expanduser()),
+        "use": lambda name: _use(root, name),
+        "documents": lambda folder: name_documents(root, folder),
+        "endpoint": lambda text: add_endpoint(root, text),
+    }
+
+
+def split_rows(root: Path, file: Path) -> list[str]:
+    """Divide a file into the project's splits and freeze them; gives what its owner should know."""
+    from engine.data.read import read_rows
+    from engine.measure.splits import SplitPlan, make_splits
+    from engine.project.load import load_project
+    from engine.project.wizard import change_project, change_recipe
+
+    path = file if file.is_absolute() else root / file
+    project = load_project(root)
+    rows, problems = read_rows(path)
+    data = project.data
+    plan = SplitPlan(group_by=data.group_by, time_by=data.time_by, label=data.label)
+    made = make_splits(root, [row.fields for row in rows], plan, {file.name: path})
+    files = {f"data.{name}": split.file for name, split in made.record.splits.items() if name != "final"}
+    change_project(root, {**files, "data.sources": [file.name]})
+    if (root / project.tune.recipe).exists():
+        change_recipe(root, project.tune.recipe, {name: made for name, made in files.items() if name != "data.test"})
+    left_out = [f"{len(problems)} rows can't be read: the check lists them"] if problems else []
+    return [*made.notes, *left_out]
+
+
+def name_documents(root: Path, folder: str) -> list[str]:
+    """Make a folder the project's documents. Raises EngineError where there is nothing."""
+    from engine.project.load import load_project
+    from engine.project.wizard import change_project
+
+    if not (root / Path(folder).expanduser()).exists():
+        raise EngineError(f"There are no documents at {folder}", hint="a folder or a file; seen from the project")
+    documents = load_project(root).documents
+    settings = documents.model_dump() if documents is not None else {}
+    change_project(root, {"documents": settings | {"path": folder}})
+    return []
+
+
+def add_endpoint(root: Path, text: str) -> list[str]:
+    """Add a model behind an endpoint, written as URL MODEL [KEY_VARIABLE]. Raises EngineError."""
+    from engine.project.load import load_project
+    from engine.project.wizard import change_project
+
+    words = text.split()
+    if len(words) not in (2, 3) or not words[0].startswith("http"):
+        raise EngineError(
+            "That is not an endpoint", text, "write it as http://localhost:8000/v1 MODEL, and the variable of its key"
+        )
+    known = [each.model_dump() for each in load_project(root).endpoints]
+    name = words[1].rpartition("/")[2]
+    key = words[2] if len(words) == 3 else None
+    change_project(
+        root, {"endpoints": [*known, {"name": name, "url": words[0], "model": words[1], "key_variable": key}]}
+    )
+    return [f"{name} is measured beside the project's model on the prompt rung"]
+
+
+def recipe_text(root: Path, file: str) -> str:
+    """The recipe's file as it is."""
+    try:
+        return (root / file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise EngineError(f"{file} can't be read", str(error)) from error
+
+
+def _check(root: Path, project: "ProjectSettings", python: str | None) -> dict[str, Any]:
+    from engine.check import check_data
+
+    assert project.data.train is not None
+    shape = project.data.shape
+    return check_data(Path(project.data.train), root, project.model.model_dump(), python=python, shape=shape)
+
+
+def _gate(root: Path, recipe: str) -> dict[str, Any]:
+    from engine.check import check_recipe
+
+    return check_recipe(root / recipe, root)
+
+
+def _ask(root: Path, question: str, python: str | None) -> dict[str, Any]:
+    from engine.retrieval.ask import ask_documents
+
+    return ask_documents(root, question, python=python)
+
+
+def _use(root: Path, name: str) -> list[str]:
+    from engine.project.model_choices import choose_model
+
+    choose_model(root, name)
+    return [f"the model is {name} from now on; what another one scored stays on the scoreboard"]

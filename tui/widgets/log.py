@@ -1,0 +1,58 @@
+"""A run's events as text, and the end of its worker.log."""
+
+import time
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+
+from tui.store import WatchedRun
+from tui.text import printable, printable_log
+from tui.widgets.hanging import hanging
+from tui.widgets.text_panel import TextPanel
+
+LOUD = {
+    "failed": "bold $text-error",
+    "warning": "$text-warning",
+    "recovered": "$text-warning",
+    "stop requested": "$text-warning",
+    "finished": "bold $text-success",
+}
+
+
+class LogPanel(VerticalScroll):
+    """Stays at the end until one scrolls up, and again from the end on."""
+
+    BORDER_TITLE = "Log"
+
+    def compose(self) -> ComposeResult:
+        yield TextPanel(classes="auto")
+
+    def on_mount(self) -> None:
+        self.anchor()
+
+    def show(self, run: WatchedRun) -> None:
+        """Show what there is."""
+        self.query_one(TextPanel).put(log_text(run, self.scrollable_content_region.width))
+
+
+def log_text(run: WatchedRun, width: int) -> Content:
+    """Time, kind and text of each event that says something, then the worker's own words."""
+    lines = [
+        hanging(
+            Content.assemble(
+                (time.strftime("%H:%M:%S ", time.localtime(moment)), "$muted"),
+                (f"{printable(kind):<14} ", LOUD.get(kind, "$text-accent")),
+            ),
+            Content(printable(text)),
+            width,
+        )
+        for moment, kind, text in run.state.log
+    ]
+    if not lines:
+        lines.append(Content.styled("Nothing yet.", "$muted"))
+    said = printable_log(run.log_text).strip("\n")
+    if said:
+        lines.append(Content.styled("worker.log, its end:", "bold"))
+        lines.append(Content(said))
+    return Content("\n").join(lines)

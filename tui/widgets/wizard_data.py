@@ -1,0 +1,96 @@
+"""The wizard's data page: the splits, and what a check of the rows finds."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Button, Input
+
+from tui.text import count, printable
+from tui.widgets.text_panel import TextPanel
+from tui.widgets.wizard_page import FieldLine, Wanted, WizardPage
+
+if TYPE_CHECKING:
+    from tui.screens.wizard_view import WizardView
+
+MOST_PROBLEMS = 8
+
+
+class DataPage(WizardPage):
+    """Rows by split, a check under the model's tokenizer, and splitting a file where there are no splits yet."""
+
+    PAGE = "data"
+    WHY = (
+        "Why here: the held-out rows are frozen before anything is tried, and nothing is chosen on them; prompts, "
+        "retrieval and checkpoints are chosen on the validation rows. More held-out rows make narrower intervals."
+    )
+    ACTIONS = ("more_data", "not_tune")
+
+    def compose_fields(self) -> ComposeResult:
+        yield TextPanel(id="splits")
+        yield FieldLine(
+            "file", "data file", "JSONL, JSON, CSV or Parquet; enter splits and freezes it", "examples.jsonl"
+        )
+        with Horizontal(classes="buttons"):
+            yield Button("Check the rows", id="check", compact=True)
+        yield TextPanel(id="report")
+
+    def show(self, view: "WizardView") -> None:
+        super().show(view)
+        rows = view.facts.rows
+        self.query_one("#file").parent.display = not rows  # type: ignore[union-attr]
+        self.query_one("#check").display = bool(view.project.data.train)
+        self.say("splits", split_lines(view))
+        self.say("report", report_lines(view.report, view.checking))
+
+    def on_button_pressed(self) -> None:
+        self.post_message(Wanted("check"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip():
+            self.post_message(Wanted("split", event.value.strip()))
+
+
+def split_lines(view: "WizardView") -> Content:
+    """Rows by split, how often the held-out ones were looked at."""
+    rows = view.facts.rows
+    if not rows:
+        return Content("No rows are split yet: name a file of examples below, and it is divided and frozen here.")
+    words = {"train": "to learn from", "validation": "to choose on", "test": "held out", "final": "sealed"}
+    said = " · ".join(f"{words.get(name, name)} {count(number)}" for name, number in rows.items())
+    return Content.assemble(
+        ("rows  ", "$muted"), (said, "bold"), (f"\nheld-out rows looked at {view.facts.looks} times", "$muted")
+    )
+
+
+def report_lines(report: Mapping[str, Any] | None, checking: bool) -> Content:
+    """What the check found, figure by figure, then the problems by line."""
+    if report is None:
+        return Content.styled("checking, under the model's tokenizer …" if checking else "", "$muted")
+    lines = [
+        Content(
+            f"training rows: {count(report['rows'])}, used {count(report['used'])}, shape {report['shape']}, "
+            f"{count(report['duplicates'])} duplicates"
+        ),
+        Content(
+            f"tokens {count(report['tokens'])}, learned {count(report['trained_tokens'])} "
+            f"({report['trained_tokens'] / max(1, report['tokens']):.0%}); stop token learned in "
+            f"{count(report['stop_token_trained'])} rows"
+        ),
+        Content(
+            f"row length in tokens: median {count(report['median_length'])}, longest {count(report['longest'])}; "
+            f"{count(report['truncated'])} cut at {count(report['max_length'])}"
+        ),
+    ]
+    problems = report["problems"]
+    lines.append(Content.styled(f"{len(problems)} problems", "bold" if problems else ""))
+    lines += [
+        Content(printable(f"  line {each['line']}: {each['field']}: {each['reason']}"))
+        for each in problems[:MOST_PROBLEMS]
+    ]
+    if len(problems) > MOST_PROBLEMS:
+        lines.append(Content.styled("  rung check lists them all", "$muted"))
+    lines += [Content.styled(printable(note), "$muted") for note in report["notes"]]
+    return Content("\n").join(lines)

@@ -1,0 +1,61 @@
+"""The measurement that goes on, at the wizard's foot: followed from its events, whoever started it."""
+
+from textual.content import Content
+from textual.message import Message
+
+from tui.screens.base import RungScreen
+from tui.screens.wizard_job import JobView, JobWatch
+from tui.widgets.text_panel import TextPanel
+
+POLL_SECONDS = 0.5
+LINES, LINES_NARROW = 6, 2
+
+
+class JobPanel(TextPanel):
+    """Hidden until there is a job. Looks at it twice a second, from a thread, and says when something has changed."""
+
+    class Changed(Message):
+        """There is news of the job."""
+
+        def __init__(self, view: JobView) -> None:
+            self.view = view
+            super().__init__()
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.job: JobWatch | None = None
+        self.view: JobView | None = None
+        self._looking = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job goes on, as far as is known."""
+        return self.job is not None
+
+    def follow(self, watch: JobWatch) -> None:
+        """Show this job from now on."""
+        self.job, self.view = watch, None
+        self._look()
+
+    def on_mount(self) -> None:
+        self.display = False
+        self.set_interval(POLL_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if self.job is None or self._looking or not isinstance(self.screen, RungScreen):
+            return
+        self._looking = True
+        self.screen.rung.errand(self.job.look, self._looked)
+
+    def _looked(self, view: JobView) -> None:
+        self._looking = False
+        if view == self.view or not self.is_mounted:
+            return
+        self.view = view
+        if view.over:
+            self.job = None
+        keep = LINES_NARROW if self.screen.has_class("-narrow") else LINES
+        self.display = True
+        self.border_title = Content(f"Measuring: {view.status}").markup
+        self.put(Content("\n").join(Content(line) for line in (*view.lines[-keep:], view.progress) if line))
+        self.post_message(self.Changed(view))

@@ -1,0 +1,98 @@
+"""The wizard's model page: what is at hand, what is worth fetching, and what fits in memory here."""
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
+
+from tui.glyphs import Glyphs
+from tui.text import count, gibibytes, one_line, printable
+from tui.widgets.text_panel import TextPanel
+from tui.widgets.wizard_page import FieldLine, Wanted, WizardPage
+
+if TYPE_CHECKING:
+    from engine.project.model_choices import ModelChoice
+    from tui.screens.wizard_view import WizardView
+
+
+class ModelPage(WizardPage):
+    """The project's model; enter on another one takes that one."""
+
+    PAGE = "model"
+    WHY = (
+        "Why here: every rung starts from one model. A smaller one that fits is measured sooner and costs less; "
+        "the scoreboard says whether it is enough. Memory figures are forecasts of the least that training takes."
+    )
+    ACTIONS = ("bigger_machine", "distil")
+
+    def compose_fields(self) -> ComposeResult:
+        yield TextPanel(id="now")
+        yield OptionList(id="models", markup=False)
+        yield FieldLine("name", "another one", "a folder or a hub id; enter takes it", "org/name or ./folder")
+        yield FieldLine(
+            "endpoint", "endpoint", "measured beside it: URL MODEL [KEY_VARIABLE]; enter adds it", "http://… model"
+        )
+
+    def on_mount(self) -> None:
+        self.query_one("#models").border_title = "Models (enter takes the marked one)"
+
+    def show(self, view: "WizardView") -> None:
+        super().show(view)
+        marks = view.marks
+        said = [Content.assemble(("now  ", "$muted"), (printable(view.project.model.name), "bold"))]
+        if view.model is not None:
+            said.append(Content(about_model(view.model, view, marks)))
+        said.append(Content.styled(f"memory free: {gibibytes(view.room.free)} on {view.room.device}", "$muted"))
+        said += [
+            Content.assemble(("endpoint  ", "$muted"), printable(f"{each.name}: {each.model} at {each.url}"))
+            for each in view.project.endpoints
+        ]
+        self.say("now", Content("\n").join(said))
+        listed = self.query_one("#models", OptionList)
+        ids = [choice.name for choice in view.choices]
+        if [option.id for option in listed.options] != ids:
+            listed.clear_options()
+            listed.add_options([Option(model_line(choice, view, marks), id=choice.name) for choice in view.choices])
+            listed.highlighted = ids.index(view.project.model.name) if view.project.model.name in ids else 0
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.post_message(Wanted("use", str(event.option.id)))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip():
+            self.post_message(Wanted("use" if event.input.id == "name" else "endpoint", event.value.strip()))
+            event.input.clear()
+
+
+def model_line(choice: "ModelChoice", view: "WizardView", marks: Glyphs) -> Content:
+    """Name, where it is, size and what fits, on one line."""
+    size = f"{choice.parameters / 1e9:.2g} B" if choice.parameters else "?"
+    origin = f"list of {view.list_date}," if choice.origin == "list" else choice.origin
+    return Content.assemble(
+        f" {one_line(choice.name, 36):<37}", (f"{size:>7} ", "bold"), f"{_ways(choice, view, marks)}  ",
+        (one_line(f"{origin} {choice.licence}", 60), "$muted"),
+    )  # fmt: skip
+
+
+def about_model(choice: "ModelChoice", view: "WizardView", marks: Glyphs) -> str:
+    """Parameters, context, licence, and the memory of each way of training."""
+    words = [
+        f"{count(choice.parameters)} parameters",
+        f"context {count(choice.context)} tokens",
+        f"licence {choice.licence or 'not said in its folder'}",
+    ]
+    fits = choice.fits(view.room)
+    needs = [
+        f"{way} {gibibytes(needed)} {marks.yes + ' fits' if fits[way] else marks.no + ' too large'}"
+        for way, needed in choice.needs.items()
+    ]
+    return " · ".join(words) + ("\n" + " · ".join(needs) if needs else f"\n{printable(choice.note)}")
+
+
+def _ways(choice: "ModelChoice", view: "WizardView", marks: Glyphs) -> str:
+    fits = choice.fits(view.room)
+    if not fits:
+        return "fit not known"
+    return " ".join(f"{way} {marks.yes if ok else marks.no}" for way, ok in fits.items())

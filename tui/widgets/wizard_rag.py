@@ -1,0 +1,113 @@
+"""The wizard's RAG page: documents, a question to them with chunks and scores, then the measurement."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Button, Input
+
+from tui.text import count, figure, printable
+from tui.widgets.text_panel import TextPanel
+from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage
+
+if TYPE_CHECKING:
+    from tui.screens.wizard_view import WizardView
+
+_LEAST_CHUNK = 50
+
+
+class RagPage(WizardPage):
+    """Documents and how they are cut; a question is answered with the chunks that a prompt would get."""
+
+    PAGE = "rag"
+    WHY = (
+        "Why here: facts come from documents, often at less cost than training. hit@1 and hit@5: how often the right "
+        "passage is the first, or among five; MRR: 1 / its rank, averaged. Where it is found and the answer is still "
+        "wrong, reading or format is the problem, and that is what fine-tuning teaches."
+    )
+    ACTIONS = ("rag", "fix_retrieval")
+
+    def compose_fields(self) -> ComposeResult:
+        yield FieldLine(
+            "folder", "documents", "a folder of text, Markdown, HTML, PDF, code; enter takes it", "documents"
+        )
+        yield FieldLine("size", "chunk size", "characters of one chunk at most", "800")
+        yield FieldLine("k", "chunks", "how many go into the prompt", "4")
+        yield FieldLine("question", "ask", "enter shows what retrieval finds", "a question to the documents")
+        with Horizontal(classes="buttons"):
+            yield Button("Measure the RAG rung", id="measure", variant="primary", compact=True)
+        yield TextPanel(id="standing")
+        yield TextPanel(id="hits")
+
+    def show(self, view: "WizardView") -> None:
+        super().show(view)
+        documents = view.project.documents
+        for name in ("size", "k", "question", "measure"):
+            self.query_one(f"#{name}").disabled = documents is None
+        if documents is not None:
+            self.put("folder", documents.path or "")
+            self.put("size", str(documents.chunk_size))
+            self.put("k", str(documents.k))
+        self.put("question", view.state.drafts.get("question", ""))
+        self.say("standing", rag_standing(view))
+        self.say("hits", hit_lines(view.hits, view.asking))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        text = event.value.strip()
+        if event.input.id == "question":
+            self.post_message(Edited("drafts", "question", event.value))
+        elif event.input.id in ("size", "k"):
+            least = _LEAST_CHUNK if event.input.id == "size" else 1
+            fine = text.isdecimal() and int(text) >= least
+            event.input.set_class(not fine, "-wrong")
+            if fine:
+                field = "documents.chunk_size" if event.input.id == "size" else "documents.k"
+                self.post_message(Edited("project", field, int(text)))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.input.id == "question" and event.value.strip():
+            self.post_message(Wanted("ask", event.value.strip()))
+        elif event.input.id == "folder" and event.value.strip():
+            self.post_message(Wanted("documents", event.value.strip()))
+
+    def on_button_pressed(self) -> None:
+        self.post_message(Wanted("measure", "rag"))
+
+
+def rag_standing(view: "WizardView") -> Content:
+    """Documents, the rung's score, and retrieval measured by itself."""
+    if view.project.documents is None:
+        return Content("No documents are named. Without documents this rung is skipped, and the climb goes on.")
+    said = [Content(f"{count(view.facts.documents)} files"), view.standing("rag")]
+    found = view.facts.retrieval
+    if found is not None:
+        said.append(Content(printable(str(found["described"]))))
+        said.append(
+            Content(
+                f"of {found['questions']} questions the passage was found for {found['found']}, and "
+                f"{found['right_when_found']} of those were answered right"
+            )
+        )
+    return Content("\n").join(each for each in said if each)
+
+
+def hit_lines(hits: Mapping[str, Any] | None, asking: bool) -> Content:
+    """The chunks, best first, each with its score and where it stands."""
+    if asking:
+        return Content.styled("searching; the first question after a change brings the index up to date …", "$muted")
+    if hits is None:
+        return Content("")
+    head = f"{count(hits['chunks'])} chunks of {count(hits['files'])} files, searched in {figure(hits['seconds'])} s"
+    lines = [Content.styled(head, "$muted")]
+    if not hits["hits"]:
+        lines.append(Content("No chunk has a word of the question."))
+    for rank, hit in enumerate(hits["hits"], start=1):
+        lines.append(
+            Content.assemble(
+                (f"{rank}  score {figure(hit['score'])}  ", "bold"), (printable(hit["source"]), "$text-accent"),
+                "\n   ", " ".join(printable(hit["text"]).split()),
+            )
+        )  # fmt: skip
+    return Content("\n").join(lines)

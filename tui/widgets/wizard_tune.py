@@ -1,0 +1,148 @@
+"""The wizard's tune page: method, what is trained, rate, epochs, replay; the gate and the forecast; start."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Button, Input, Select
+
+from tui.text import count, gibibytes, printable
+from tui.widgets.text_panel import TextPanel
+from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage
+
+if TYPE_CHECKING:
+    from engine.recipe.schema import Recipe
+    from tui.screens.wizard_view import WizardView
+
+METHODS = {"sft": "SFT on your answers", "dpo": "DPO on preference pairs", "cpt": "continued pretraining on text"}
+TRAINED = {
+    "lora": "LoRA: a small adapter, the usual choice",
+    "dora": "DoRA: LoRA with a trained magnitude",
+    "qlora": "QLoRA: LoRA over 4-bit weights",
+    "bottleneck": "bottleneck adapters",
+    "full": "every weight",
+}
+
+
+class TunePage(WizardPage):
+    """The recipe's main knobs; y shows all of it."""
+
+    PAGE = "tune"
+    WHY = (
+        "Why here: fine-tuning teaches form and manner well, and facts poorly. The check reads every row as training "
+        "would and forecasts the memory; replay mixes general text in, against forgetting, which is measured."
+    )
+    ACTIONS = ("tune", "distil", "preference", "not_tune", "bigger_machine", "fix_retrieval")
+    # A select tells its first value before anybody has chosen: only what differs from the recipe is a change.
+    _chosen: dict[str, str] = {}
+
+    def compose_fields(self) -> ComposeResult:
+        yield Select(_options("method", METHODS), id="method", allow_blank=False, compact=True)
+        yield Select(_options("trained", TRAINED), id="trained", allow_blank=False, compact=True)
+        yield FieldLine("rate", "learning rate", "step size: 2e-4 for adapters, 1e-5 in full, 5e-6 for DPO", "2e-4")
+        yield FieldLine("epochs", "epochs", "passes over the training rows", "2")
+        yield FieldLine("replay", "replay", "share of general rows mixed in, 0 to 0.9", "0")
+        with Horizontal(classes="buttons"):
+            yield Button("Check it", id="check", compact=True)
+            yield Button("Train and measure", id="measure", variant="primary", compact=True)
+        yield TextPanel(id="standing")
+        yield TextPanel(id="gate")
+
+    def show(self, view: "WizardView") -> None:
+        super().show(view)
+        recipe = view.recipe
+        for name in ("method", "trained", "rate", "epochs", "replay", "check"):
+            self.query_one(f"#{name}").disabled = recipe is None
+        self.say("standing", view.standing("tune"))
+        if recipe is None:
+            self.say("gate", view.recipe_fault)
+            return
+        self._chosen = {"method": recipe.method, "trained": trained_of(recipe)}
+        method = self.query_one("#method", Select)
+        with method.prevent(Select.Changed):
+            if recipe.method not in METHODS:
+                method.set_options(
+                    _options("method", METHODS | {recipe.method: f"{recipe.method}, as the recipe has it"})
+                )
+            method.value = recipe.method
+        trained = self.query_one("#trained", Select)
+        with trained.prevent(Select.Changed):
+            trained.value = trained_of(recipe)
+        self.put("rate", f"{recipe.training.learning_rate:g}")
+        self.put("epochs", f"{recipe.training.num_train_epochs:g}")
+        self.put("replay", f"{recipe.data.replay.ratio:g}")
+        self.say("gate", gate_lines(view.gate, view.room.free, view.gating, view.marks.yes, view.marks.no))
+
+    def on_select_changed(self, event: Select.Changed) -> None:
+        before = self._chosen.get(str(event.select.id))
+        if before is None or not isinstance(event.value, str) or event.value == before:
+            return
+        self._chosen = self._chosen | {str(event.select.id): event.value}
+        is_method = event.select.id == "method"
+        self.post_message(Edited("recipe", "method", event.value) if is_method else Wanted("trained", event.value))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        try:
+            value = float(event.value)
+        except ValueError:
+            value = -1.0
+        fine = 0 <= value < 1 if event.input.id == "replay" else value > 0
+        event.input.set_class(not fine, "-wrong")
+        if not fine:
+            return
+        if event.input.id == "replay":
+            self.post_message(Edited("recipe", "data.replay", {"source": "builtin" if value else None, "ratio": value}))
+        else:
+            field = "training.learning_rate" if event.input.id == "rate" else "training.num_train_epochs"
+            self.post_message(Edited("recipe", field, value))
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        self.post_message(Wanted("gate") if event.button.id == "check" else Wanted("measure", "tune"))
+
+
+def _options(name: str, texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(f"{name}: {text}", key) for key, text in texts.items()]
+
+
+def trained_of(recipe: "Recipe") -> str:
+    """Which of `TRAINED` a recipe trains."""
+    if recipe.adapter is None:
+        return "full"
+    return "qlora" if recipe.adapter.kind == "lora" and recipe.model.quantization == "nf4" else recipe.adapter.kind
+
+
+def recipe_changes(trained: str, recipe: "Recipe") -> dict[str, Any]:
+    """The recipe's fields that one of `TRAINED` means."""
+    adapter = None
+    if trained != "full":
+        before = recipe.adapter.model_dump() if recipe.adapter is not None else {}
+        adapter = before | {"kind": "lora" if trained == "qlora" else trained}
+    return {"adapter": adapter, "model.quantization": "nf4" if trained == "qlora" else "none"}
+
+
+def gate_lines(gate: Mapping[str, Any] | None, free: int, gating: bool, yes: str, no: str) -> Content:
+    """Problems that would stop the launch, the rows, and the memory forecast part by part against what is free."""
+    if gate is None:
+        return Content.styled("reading every row as training would …" if gating else "", "$muted")
+    lines = [
+        Content.assemble((f"{no} {printable(each['field'])}: ", "bold $text-error"), printable(each["reason"]),
+                         (f"  what to do: {printable(each['hint'])}" if each["hint"] else "", "$muted"))
+        for each in gate["problems"]
+    ] or [Content.styled(f"{yes} nothing would stop the launch", "bold $text-success")]  # fmt: skip
+    train = gate["data"].get("train")
+    if train is not None:
+        lines.append(
+            Content(
+                f"rows {count(train['rows'])}, used {count(train['used'])}; learned "
+                f"{count(train['trained_tokens'])} of {count(train['tokens'])} tokens; {count(train['truncated'])} cut"
+            )
+        )
+    forecast = gate["forecast"]
+    if forecast is not None:
+        total = forecast["total_bytes"]
+        parts = " · ".join(f"{name} {gibibytes(size)}" for name, size in forecast["memory_bytes"].items() if size)
+        fits = f"{yes} fits" if total <= free else f"{no} does not fit"
+        lines.append(Content.assemble((f"{fits}: ", "bold"), f"{gibibytes(total)} of {gibibytes(free)} free; {parts}"))
+    return Content("\n").join(lines)
