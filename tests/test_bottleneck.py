@@ -7,7 +7,7 @@ import pytest
 
 from engine.adapters.attach import attach_adapter, load_adapter
 from engine.errors import EngineError
-from engine.forecast import shape_of_folder, trained_parameters
+from engine.forecast import ModelShape, shape_of_folder, trained_parameters
 from engine.models import load_model
 from engine.recipe.schema import AdapterSettings, ModelSettings
 from engine.runs.folder import new_run_folder
@@ -137,6 +137,10 @@ def test_unknown_layers_are_refused_with_those_there_are(folders: dict[str, Path
     with pytest.raises(EngineError, match="No layer") as caught:
         attach_adapter(load(folders["llama"]), settings(target_modules=["nowhere"]))
     assert "down_proj" in caught.value.details
+    shape = ModelShape(4096, (("model.layers.0.moe.w3.weight", 32, 64),), 32, 64, 1, 16, 64)
+    with pytest.raises(EngineError, match="which layers") as caught:
+        trained_parameters(shape, make_recipe("sft", folders["llama"], adapter=settings().model_dump()))
+    assert "layers there are: w3" in caught.value.details and "target_modules" in caught.value.hint
     model = attach_adapter(load(folders["llama"]), settings(target_modules=["q_proj"]))
     assert sum("bottleneck_down" in name for name, _ in model.named_parameters()) == 2 * LAYERS
 

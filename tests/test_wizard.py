@@ -8,8 +8,18 @@ import yaml
 
 from engine.demo import make_demo
 from engine.errors import EngineError
+from engine.forecast import ModelShape, shape_of_folder
 from engine.project.load import load_project
-from engine.project.model_choices import LIST_FILE, Room, choose_model, listed_models, model_choices, shape_from
+from engine.project.model_choices import (
+    LIST_FILE,
+    WAYS,
+    Room,
+    choose_model,
+    listed_models,
+    memory_needs,
+    model_choices,
+    shape_from,
+)
 from engine.project.wizard import WizardState, change_project, change_recipe, load_wizard, save_wizard
 from engine.project.wizard_facts import count_files, gather_facts
 from engine.recipe.load import load_recipe
@@ -68,6 +78,19 @@ def test_the_listed_models_shapes_give_their_parameters() -> None:
         assert shape_from(entry).parameters == pytest.approx(entry["parameters"], rel=1e-3), entry["name"]
     sizes = [choice.parameters or 0 for choice in listed]
     assert sizes == sorted(sizes)
+
+
+def test_a_listed_shape_is_that_of_the_files_with_the_same_figures(tmp_path: Path) -> None:
+    figures = {"hidden_size": 32, "intermediate_size": 64, "layers": 2, "heads": 4, "kv_heads": 2, "vocab_size": 264}
+    listed, on_disk = shape_from({**figures, "tied": True}), shape_of_folder(make_tiny_model(tmp_path / "tiny"))
+    assert sorted(listed.linear) == sorted(on_disk.linear), "names too: they decide where an adapter goes"
+    assert memory_needs(listed, ROOM) == memory_needs(on_disk, ROOM)
+    assert tuple(memory_needs(listed, ROOM)) == WAYS
+
+
+def test_a_way_that_has_no_place_in_a_model_is_left_out() -> None:
+    experts = ModelShape(4096, (("model.layers.0.moe.w3.weight", 32, 64),), 32, 64, 1, 16, 64)
+    assert set(memory_needs(experts, ROOM)) == set(WAYS) - {"bottleneck"}
 
 
 def test_what_fits_follows_the_memory_and_the_way_of_training() -> None:

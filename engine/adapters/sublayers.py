@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from engine.errors import EngineError
+
 # The architectures' names for the layer that leads back to the model's width.
 FEED_FORWARD = (
     "mlp.down_proj", "mlp.c_proj", "mlp.fc2", "mlp.dense_4h_to_h", "feed_forward.w2", "fc2", "ffn.down_proj",
@@ -15,14 +17,18 @@ ATTENTION = (
 def sublayer_ends(names: Iterable[str], placement: str) -> list[str]:
     """Endings of the layers to stand behind: that of feed-forward, with `houlsby` that of attention too.
 
-    Raises ValueError where none of the known endings is among the layers' names.
+    Raises EngineError that lists the layers' last names where none of the known endings is among them.
     """
     known = list(names)
     found = [ending for ending in FEED_FORWARD if any(name.endswith(f".{ending}") for name in known)][:1]
     if placement == "houlsby":
         found += [ending for ending in ATTENTION if any(name.endswith(f".{ending}") for name in known)][:1]
     if len(found) < (2 if placement == "houlsby" else 1):
-        raise ValueError("no target modules: the ends of this model's sub-layers have unknown names")
+        raise EngineError(
+            "It is not known which layers of this model a bottleneck adapter stands behind",
+            f"layers there are: {', '.join(sorted({name.rpartition('.')[2] for name in known})) or 'none'}",
+            "name them in adapter.target_modules, or train a LoRA (adapter.kind: lora)",
+        )
     return found
 
 

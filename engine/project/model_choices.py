@@ -87,16 +87,22 @@ def listed_models(room: Room) -> tuple[str, list[ModelChoice]]:
 
 
 def shape_from(entry: Mapping[str, Any]) -> ModelShape:
-    """The shape of a decoder with gated feed-forward layers, from the figures of its config.json."""
+    """The shape of a decoder with gated feed-forward layers, from the figures of its config.json.
+
+    Its layers are named as Llama's and Qwen's checkpoints name them: which of them an adapter takes goes by name.
+    """
     hidden, inner, layers = (int(entry[name]) for name in ("hidden_size", "intermediate_size", "layers"))
     head = int(entry.get("head_dim") or hidden // int(entry["heads"]))
     queries, keys = int(entry["heads"]) * head, int(entry["kv_heads"]) * head
     one = (
-        ("q_proj", hidden, queries), ("k_proj", hidden, keys), ("v_proj", hidden, keys), ("o_proj", queries, hidden),
-        ("gate_proj", hidden, inner), ("up_proj", hidden, inner), ("down_proj", inner, hidden),
+        ("self_attn.q_proj", hidden, queries), ("self_attn.k_proj", hidden, keys), ("self_attn.v_proj", hidden, keys),
+        ("self_attn.o_proj", queries, hidden),
+        ("mlp.gate_proj", hidden, inner), ("mlp.up_proj", hidden, inner), ("mlp.down_proj", inner, hidden),
     )  # fmt: skip
     linear = tuple(
-        (f"layers.{layer}.{name}.weight", inputs, outputs) for layer in range(layers) for name, inputs, outputs in one
+        (f"model.layers.{layer}.{name}.weight", inputs, outputs)
+        for layer in range(layers)
+        for name, inputs, outputs in one
     )
     embeddings = int(entry["vocab_size"]) * hidden * (1 if entry.get("tied") else 2)
     weights = sum(inputs * outputs for _, inputs, outputs in linear) + embeddings + (2 * layers + 1) * hidden
@@ -107,10 +113,15 @@ def memory_needs(shape: ModelShape, room: Room) -> dict[str, int]:
     """Forecast bytes of each way of training: rows of 512 tokens, one at a time, activations recomputed.
 
     The least that a way can take: larger batches and longer rows take more, as the check before a launch says.
+    A way that has no place in this model, such as a bottleneck behind layers of unknown names, is left out.
     """
-    return {
-        way: sum(forecast_memory(shape, recipe, _ROW_TOKENS, room.dtype).values()) for way, recipe in _recipes(room)
-    }
+    needs = {}
+    for way, recipe in _recipes():
+        try:
+            needs[way] = sum(forecast_memory(shape, recipe, _ROW_TOKENS, room.dtype).values())
+        except EngineError:
+            continue
+    return needs
 
 
 def room_here() -> Room:
@@ -154,7 +165,7 @@ def _folder(folder: Path, root: Path, room: Room) -> ModelChoice | None:
         return None  # A config.json that is not a model's, or a model without safe weights: not offered.
 
 
-def _recipes(room: Room) -> Iterable[tuple[str, "Recipe"]]:
+def _recipes() -> Iterable[tuple[str, "Recipe"]]:
     from engine.recipe.schema import AdapterSettings, DataSettings, ModelSettings, Recipe, TrainingSettings
 
     plain, four_bit = ModelSettings(name="any"), ModelSettings(name="any", quantization="nf4")
