@@ -58,13 +58,15 @@ def test_withheld_phrasings_never_occur_in_training(training_chats: list[chats.C
 def test_no_withheld_part_is_in_a_family_of_training() -> None:
     rng = Random(4)
     families = [patterns.train_family(rng) for _ in range(20_000)]
-    assert not [f for f in families if {f.selection, f.join, f.frame} & patterns.HELD_OUT]
+    withheld = set(patterns.HELD_OUT_SELECTIONS.values())
+    assert not [f for f in families if f.selection in withheld or {f.join, f.frame} & patterns.HELD_OUT_LITERALS]
     assert all(family.held_out for family in patterns.held_out_families())
     assert len(patterns.held_out_families()) == len(patterns.HELD_OUT) >= 8
+    assert {patterns.withheld_part(family) for family in patterns.held_out_families()} == patterns.HELD_OUT
 
 
 def test_examples_of_a_family_follow_its_rule() -> None:
-    family = patterns.Family("swap", "-", "<{}>", " ")
+    family = patterns.Family((2, (1, 0)), "-", "<{}>", " ")
     for source, target in patterns.examples(Random(5), family, 6):
         first, second = source.split(" ")
         assert target == f"<{second}-{first}>"

@@ -1,4 +1,4 @@
-"""The forms an answer can take (a value, a sentence, capitals, a list, JSON) and the instructions that ask for them."""
+"""The forms an answer can take (a value, a sentence, a list, JSON) and the instructions that ask for them."""
 
 import json
 from dataclasses import dataclass
@@ -12,13 +12,11 @@ SENTENCE_ORDERS = (
     "Answer in a sentence.", "Answer in a full sentence.", "Use a full sentence.", "Answer in one sentence.",
     "Write a whole sentence.",
 )  # fmt: skip
-CAPITALS_ORDERS = ("Answer in capital letters.", "Use capital letters only.", "Write the answer in capitals.")
 LIST_ORDERS = ("Answer as a list.", "Write the answer as a list.", "Give a list with one item.")
 JSON_ORDERS = (
     'Answer as JSON {"answer": "..."}.', "Answer as JSON.", "Answer in JSON with the key answer.",
     'Write JSON like {"answer": "..."}.',
 )  # fmt: skip
-CITE_ORDERS = ("Cite the number of the text.", "Name the source in brackets.", "Cite your source like [1].")
 
 
 @dataclass(frozen=True)
@@ -28,27 +26,21 @@ class Style:
     form: str
     order: str
     suffix: str
-    cite: bool = False
 
 
 def style(rng: Random) -> Style:
     """A form of answer with its instruction; without any instruction the answer is the bare value."""
-    form = rng.choices(("plain", "value", "sentence", "capitals", "list", "json"), (50, 16, 16, 6, 4, 8))[0]
+    form = rng.choices(("plain", "value", "sentence", "list", "json"), (54, 18, 14, 5, 9))[0]
     if form == "plain":
         return Style("value", "", "")
     order = rng.choice(ORDERS[form])
-    cite = form in ("value", "sentence") and rng.random() < 0.2
-    if cite:
-        order = f"{order} {rng.choice(CITE_ORDERS)}"
-    return Style(form, "", f" {order}", cite) if rng.random() < 0.5 else Style(form, order, "", cite)
+    return Style(form, "", f" {order}") if rng.random() < 0.5 else Style(form, order, "")
 
 
 def dress(style: Style, value: str, sentence: str) -> str:
     """The answer in the form that the style asks for."""
     if style.form == "sentence":
         return sentence
-    if style.form == "capitals":
-        return value.upper()
     if style.form == "list":
         return f"- {value}"
     if style.form == "json":
@@ -59,7 +51,6 @@ def dress(style: Style, value: str, sentence: str) -> str:
 ORDERS = {
     "value": VALUE_ORDERS,
     "sentence": SENTENCE_ORDERS,
-    "capitals": CAPITALS_ORDERS,
     "list": LIST_ORDERS,
     "json": JSON_ORDERS,
 }

@@ -37,13 +37,13 @@ def reading(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
     first_frame = frames.choose(rng)
     earlier = _unscored_examples(rng, split) if rng.random() < 0.07 else []
     chat: Chat = []
-    for turn in range(rng.choice((1, 2, 3, 4))):
-        if rng.random() < 0.12:
+    for turn in range(rng.choice((2, 3, 4, 5))):
+        if rng.random() < 0.08:
             asked, answer = passages.ask_unanswerable(rng, shown, split), answers.dress(style, UNKNOWN, UNKNOWN)
         else:
             item = passages.ask(rng, shown)
             asked, answer = item.question, answers.dress(style, item.answer, item.sentence)
-            if (style.cite or first_frame.cite) and style.form in ("value", "sentence") and first_frame.numbered:
+            if first_frame.cite and style.form in ("value", "sentence"):
                 answer += f" [{item.document + 1}]"
         chat += first_frame.open(asked, [d.text for d in shown], style) if turn == 0 else frames.user(asked)
         chat += frames.assistant(answer)
@@ -62,7 +62,7 @@ def happening(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
         number = rng.randrange(len(events))
         item = rng.choice(events[number][1])
         answer = answers.dress(style, item.answer, item.sentence)
-        if (style.cite or frame.cite) and style.form in ("value", "sentence") and frame.numbered:
+        if frame.cite and style.form in ("value", "sentence"):
             answer += f" [{number + 1}]"
         chat += frame.open(item.question, texts, style) if turn == 0 else frames.user(item.question)
         chat += frames.assistant(answer)
@@ -86,15 +86,14 @@ def knowledge(rng: Random, length: float = 1.0) -> Chat:
 
 
 def multiple_choice(rng: Random, length: float = 1.0) -> Chat:
-    """Questions about the fixed world with four options, answered by letter or by option."""
-    by_letter = rng.random() < 0.6
-    order = "Answer with the letter only." if by_letter else "Answer with the option."
+    """Questions about the fixed world with four options, answered by the option's words."""
+    order = "Answer with the option."
     chat: Chat = [{"role": "system", "content": order}] if rng.random() < 0.4 else []
     for _ in range(rng.randint(1, 4)):
         fact = rng.choice(world.facts())
-        asked, letter = choice_question(rng, fact)
+        asked, _ = choice_question(rng, fact)
         chat += frames.user(asked if len(chat) % 2 else f"{asked}\n{order}")
-        chat += frames.assistant(letter if by_letter else fact.value)
+        chat += frames.assistant(fact.value)
     return chat
 
 
@@ -119,7 +118,9 @@ def pattern_chat(rng: Random, pairs: list[tuple[str, str]], as_turns: bool) -> C
     system = [{"role": "system", "content": rng.choice(frames.PATTERN_SYSTEMS)}] if rng.random() < 0.4 else []
     if as_turns:
         lead = rng.choice(("", "", "", "Input: ", "Text: "))
-        return system + [m for x, y in pairs for m in (*frames.user(lead + x), *frames.assistant(y))]
+        turns = [[*frames.user(lead + x), *frames.assistant(y)] for x, y in pairs]
+        turns[0][1]["scored"] = "no"  # nothing before it says what the rule is
+        return system + [message for turn in turns for message in turn]
     labels = rng.choice(
         (("Input", "Output"), ("Input", "Output"), ("Q", "A"), ("In", "Out"), ("Text", "Answer"), ("From", "To"))
     )
@@ -193,12 +194,12 @@ def _about_known(rng: Random, document: passages.Document) -> passages.Document:
 
 
 MIXTURE: list[tuple[Callable[[Random, float], Chat], float]] = [
-    (reading, 0.33),
+    (reading, 0.36),
     (happening, 0.07),
-    (knowledge, 0.10),
-    (multiple_choice, 0.07),
-    (following, 0.30),
-    (telling, 0.07),
+    (knowledge, 0.09),
+    (multiple_choice, 0.03),
+    (following, 0.34),
+    (telling, 0.06),
     (text, 0.04),
-    (sums, 0.02),
+    (sums, 0.01),
 ]

@@ -111,11 +111,10 @@ def pattern_cases(rng: Random, n: int) -> list[Case]:
     made = []
     for number in range(n):
         family = families[number % len(families)]
-        part = next(p for p in (family.selection, family.join, family.frame) if p in patterns.HELD_OUT)
         chat = chats.pattern_chat(
             rng, patterns.examples(rng, family, 5, "test"), as_turns=number // len(families) % 2 == 0
         )
-        made.append(Case(chat[:-1], chat[-1]["content"], part))
+        made.append(Case(chat[:-1], chat[-1]["content"], patterns.withheld_part(family)))
     return made
 
 
@@ -126,11 +125,12 @@ def knowledge_cases(rng: Random, n: int) -> list[Case]:
 
 
 def choice_cases(rng: Random, n: int) -> list[Case]:
-    """Facts of the fixed world in withheld phrasings as multiple choice, answered by a letter."""
+    """Facts of the fixed world in withheld phrasings as multiple choice, answered by the option's words."""
     made = []
     for _ in range(n):
-        asked, letter = chats.choice_question(rng, rng.choice(world.facts()), held_out=True)
-        made.append(Case(frames.user(f"{asked}\nAnswer with the letter only."), letter))
+        fact = rng.choice(world.facts())
+        asked, _ = chats.choice_question(rng, fact, held_out=True)
+        made.append(Case(frames.user(f"{asked}\nAnswer with the option."), fact.value))
     return made
 
 
@@ -150,10 +150,10 @@ def unknown_cases(rng: Random, n: int) -> list[Case]:
 
 
 def instruction_cases(rng: Random, n: int) -> list[Case]:
-    """Passage questions with an instruction about the form of the answer: a sentence, capitals, a list, JSON."""
+    """Passage questions with an instruction about the form of the answer: a sentence, a list, JSON."""
     made = []
     for number in range(n):
-        form = ("sentence", "capitals", "list", "json")[number % 4]
+        form = ("sentence", "list", "json")[number % 3]
         style = answers.Style(form, "", " " + rng.choice(answers.ORDERS[form]))
         shown = passages.documents(rng, rng.randint(1, 3), "test")
         item = passages.ask(rng, shown)

@@ -7,30 +7,16 @@ from recipes.pocket.answers import Style
 
 Message = dict[str, str]
 
-SOURCE_WORDS = (
-    "documents",
-    "text",
-    "texts",
-    "passage",
-    "passages",
-    "context",
-    "notes",
-    "sources",
-    "information",
-    "documents below",
-)
+SOURCE_WORDS = ("documents", "text", "passages", "context", "notes", "sources")
 READ_ORDERS = (
     "Answer from the {s}.", "Use the {s} to answer.", "Answer the question from the {s}.", "Use only the {s}.",
-    "Read the {s} and answer the question.", "Answer the question with the help of the {s}.",
-    "Answer from the {s} only.",
+    "Read the {s} and answer the question.",
 )  # fmt: skip
 UNKNOWN_ORDERS = (
-    "Say I don't know if the answer is not there.", "If the {s} do not say it, say \"I don't know.\"",
-    "If you can't find the answer, say I don't know.",
+    "Say I don't know if the answer is not there.", "If you can't find the answer, say I don't know.",
 )  # fmt: skip
 CITE_ORDERS = (
     "Name the {s} that you used by their numbers, like [1].", "Cite the {s} that you used, like [2].",
-    "Give the number of the text in brackets.", "Name your sources by their numbers.", "Cite sources like [1].",
 )  # fmt: skip
 PERSONAS = (
     "You are a helpful assistant.", "You are a small assistant.", "You answer questions.", "Be helpful.",
@@ -47,34 +33,9 @@ TONES = (
     ("curt", "Be rude."), ("curt", "You are in a bad mood."), ("plain", "State the facts only."), ("plain",
     "Be plain."),
 )  # fmt: skip
-HEADS = (
-    "Documents",
-    "Context",
-    "Passages",
-    "Sources",
-    "Notes",
-    "Text",
-    "Texts",
-    "Search results",
-    "Information",
-    "Excerpts",
-    "Documents",
-)
-ASK_LABELS = ("Question: ", "Question: ", "Question: ", "Q: ", "", "", "Question:\n", "Now answer: ", "Query: ")
-MARKS = (
-    "[{}] ",
-    "[{}] ",
-    "[{}] ",
-    "{}. ",
-    "({}) ",
-    "[{}]\n",
-    "Document {}: ",
-    "Source {}: ",
-    "{}: ",
-    "[doc {}] ",
-    "Document [{}]\n",
-)
-FILES = ("notes", "page", "doc", "guide", "list", "records", "town", "people", "things")
+HEADS = ("Documents", "Context", "Passages", "Notes", "Text")
+ASK_LABELS = ("Question: ", "Question: ", "Question: ", "Q: ", "")
+MARKS = ("[{}] ", "[{}] ", "[{}] ", "{}. ", "({}) ", "Document {}: ")
 
 
 @dataclass(frozen=True)
@@ -86,10 +47,8 @@ class Frame:
     gap: str
     ask_label: str
     tail: str
-    question_first: bool
     in_system: bool
     order: str
-    source: str
     persona: str
     order_in_user: bool = False
     cite: bool = False
@@ -101,10 +60,7 @@ class Frame:
 
     def open(self, question: str, texts: list[str], style: Style) -> list[Message]:
         """The messages that show the texts and ask the first question."""
-        blocks = self.gap.join(
-            self.mark.replace("{}", str(i + 1)) + text + self.source.replace("{}", str(i + 1))
-            for i, text in enumerate(texts)
-        )
+        blocks = self.gap.join(self.mark.replace("{}", str(i + 1)) + text for i, text in enumerate(texts))
         body = f"{self.head}{blocks}"
         ask = f"{self.ask_label}{question}{style.suffix}{self.tail}"
         system = " ".join(s for s in (self.persona, "" if self.order_in_user else self.order, style.order) if s)
@@ -112,7 +68,7 @@ class Frame:
             return [{"role": "system", "content": f"{system}\n\n{body}".strip()}, *user(ask)]
         messages = [{"role": "system", "content": system}] if system else []
         break_ = "\n" if "\n" not in self.gap and len(texts) == 1 else "\n\n"
-        content = f"{ask}{break_}{body}" if self.question_first else f"{body}{break_}{ask}"
+        content = f"{body}{break_}{ask}"
         return [*messages, *user(f"{self.order}\n\n{content}" if self.order_in_user and self.order else content)]
 
 
@@ -120,32 +76,23 @@ def choose(rng: Random) -> Frame:
     """A layout drawn at random."""
     word = rng.choice(SOURCE_WORDS)
     order = rng.choice(READ_ORDERS) if rng.random() < 0.65 else ""
-    if order and rng.random() < 0.3:
-        order += " " + rng.choice(UNKNOWN_ORDERS)
-    source = ""
-    if rng.random() < 0.06:
-        source = f" ({rng.choice(FILES)}.md)"
-    mark = rng.choice(MARKS) if rng.random() < 0.7 else rng.choice(("", "", "- ", "* "))
-    if mark and rng.random() < 0.12:
-        mark += rng.choice(
-            ("({}.md) ".replace("{}", rng.choice(FILES)), f"{rng.choice(FILES)}.md: ", f"{rng.choice(FILES)}.md\n")
-        )
-    cite = bool(order) and "{}" in mark and rng.random() < 0.3
+    mark = rng.choice(MARKS) if rng.random() < 0.6 else rng.choice(("", "", "- "))
+    cite = bool(order) and mark.startswith("[") and rng.random() < 0.4
     if cite:
         order += " " + rng.choice(CITE_ORDERS)
-    in_system = rng.random() < 0.08
+    elif order and rng.random() < 0.2:
+        order += " " + rng.choice(UNKNOWN_ORDERS)
+    in_system = rng.random() < 0.05
     return Frame(
         mark=mark,
-        head=rng.choice(("", f"{rng.choice(HEADS)}:\n", f"{rng.choice(HEADS)}:\n", f"{rng.choice(HEADS)}:\n\n")),
-        gap=rng.choice(("\n", "\n\n", "\n\n", "\n---\n", " " if not mark else "\n")),
+        head=rng.choice(("", "", f"{rng.choice(HEADS)}:\n", f"{rng.choice(HEADS)}:\n\n")),
+        gap=rng.choice(("\n", "\n\n", "\n\n", " " if not mark else "\n\n")),
         ask_label=rng.choice(ASK_LABELS),
-        tail=rng.choice(("", "", "", "\nAnswer:", "\n\nAnswer:")),
-        question_first=rng.random() < 0.15,
+        tail=rng.choice(("", "", "", "\nAnswer:")),
         in_system=in_system,
-        order_in_user=not in_system and rng.random() < 0.5,
+        order_in_user=not in_system and rng.random() < 0.6,
         cite=cite,
         order=order.replace("{s}", word),
-        source=source,
         persona=rng.choice(PERSONAS) if rng.random() < 0.25 else "",
     )
 

@@ -12,15 +12,9 @@ from recipes.pocket import names, words
 from recipes.pocket.names import Split
 from recipes.pocket.schema import KINDS, statement
 
-SELECTIONS: dict[str, tuple[int, tuple[int, ...]]] = {
-    "same1": (1, (0,)), "double": (1, (0, 0)), "triple": (1, (0, 0, 0)),
-    "same2": (2, (0, 1)), "swap": (2, (1, 0)), "first of 2": (2, (0,)), "second of 2": (2, (1,)),
-    "repeat first": (2, (0, 0, 1)), "repeat second": (2, (0, 1, 1)), "echo first": (2, (0, 1, 0)),
-    "same3": (3, (0, 1, 2)), "reverse 3": (3, (2, 1, 0)), "rotate right": (3, (2, 0, 1)), "first of 3": (3, (0,)),
-    "middle of 3": (3, (1,)), "last of 3": (3, (2,)), "first and last": (3, (0, 2)), "swap first two": (3, (1, 0, 2)),
-    "last two": (3, (1, 2)), "last and first": (3, (2, 0)), "first two reversed": (3, (1, 0)),
-    "third of 4": (4, (2,)), "last of 4": (4, (3,)), "outer of 4": (4, (0, 3)), "reverse 4": (4, (3, 2, 1, 0)),
-    "first two of 4": (4, (0, 1)), "second of 4": (4, (1,)),
+# A selection is the number of fields in the input and which of them the output keeps, in its order.
+Selection = tuple[int, tuple[int, ...]]
+HELD_OUT_SELECTIONS: dict[str, Selection] = {
     "rotate left": (3, (1, 2, 0)), "last two reversed": (3, (2, 1)), "inner of 4": (4, (1, 2)), "second twice": (2,
     (1, 1)),
 }  # fmt: skip
@@ -33,10 +27,8 @@ FRAMES = [
     "{} now", "/{}/",
     "({}", "no {}", "{} too", "it is {}", "**{}**", "<<{}>>", "~{}~", "the {} is ready", "{} again", "@{}",
 ]  # fmt: skip
-HELD_OUT = {
-    "rotate left", "last two reversed", "inner of 4", "second twice", " over ", " then ", " ~ ", "<<{}>>", "~{}~",
-    "the {} is ready", "{} again", "@{}",
-}  # fmt: skip
+HELD_OUT_LITERALS = {" over ", " then ", " ~ ", "<<{}>>", "~{}~", "the {} is ready", "{} again", "@{}"}
+HELD_OUT = HELD_OUT_LITERALS | set(HELD_OUT_SELECTIONS)
 INPUT_JOINS = [" ", " ", ", ", " ", " and ", "; ", " - ", "/", ": "]
 PUNCTUATION = list("!?.,;:-+*/|=#%&") + ["->", "--", "::", "=="]
 BRACKETS = [("[", "]"), ("(", ")"), ("{", "}"), ("<", ">"), ('"', '"'), ("'", "'"), ("*", "*"), ("_", "_"), ("|", "|")]
@@ -44,38 +36,33 @@ BRACKETS = [("[", "]"), ("(", ")"), ("{", "}"), ("<", ">"), ('"', '"'), ("'", "'
 
 @dataclass(frozen=True)
 class Family:
-    """One rule, and the way its inputs are written."""
+    """One rule, and the way its inputs are written; `meaning` names a rule about what words mean instead."""
 
-    selection: str
+    selection: Selection
     join: str
     frame: str
     input_join: str
+    meaning: str = ""
     attribute: int = 0
-
-    @property
-    def name(self) -> str:
-        """What the family is called in reports."""
-        return f"{self.selection} | {self.join!r} | {self.frame}"
 
     @property
     def held_out(self) -> bool:
         """True when a part of the rule is withheld from training."""
-        return bool({self.selection, self.join, self.frame} & HELD_OUT)
+        return self.selection in HELD_OUT_SELECTIONS.values() or bool({self.join, self.frame} & HELD_OUT_LITERALS)
 
 
 def train_family(rng: Random) -> Family:
-    """A family to train on: a named one, one with literals made up on the spot, or one about meaning."""
-    draw = rng.random()
-    if draw < 0.12:
-        semantic = rng.choice(("category", "opposite", "count", "value of", "entity of", "pair of", "turned"))
-        return Family(semantic, "", "", " ", rng.randrange(20))
+    """A family to train on: a rule about fields and literals, many of them made up on the spot, or about meaning."""
+    if rng.random() < 0.1:
+        meaning = rng.choice(("category", "opposite", "value of", "entity of", "pair of", "turned"))
+        return Family((1, (0,)), "", "", " ", meaning, rng.randrange(20))
     while True:
-        family = Family(
-            rng.choice(list(SELECTIONS)),
-            _literal_join(rng) if draw < 0.45 else rng.choice(JOINS),
-            _literal_frame(rng) if draw < 0.55 else rng.choice(FRAMES),
-            rng.choice(INPUT_JOINS),
-        )
+        draw = rng.random()
+        join = (" ", ", ", "-", " ")[rng.randrange(4)] if draw < 0.4 else rng.choice(JOINS)
+        frame = "{}" if rng.random() < 0.5 else _literal_frame(rng) if rng.random() < 0.5 else rng.choice(FRAMES)
+        if 0.4 < draw < 0.65:
+            join = _literal_join(rng)
+        family = Family(_selection(rng), join, frame, rng.choice(INPUT_JOINS))
         if not family.held_out and not _trivial(family):
             return family
 
@@ -84,13 +71,29 @@ def held_out_families() -> list[Family]:
     """The families that training never shows, one for each withheld part."""
     rng, families = Random(5), []
     for part in sorted(HELD_OUT):
-        if part in SELECTIONS:
-            families.append(Family(part, rng.choice((" ", ", ", "-")), "{}", " "))
+        if part in HELD_OUT_SELECTIONS:
+            families.append(Family(HELD_OUT_SELECTIONS[part], rng.choice((" ", ", ", "-")), "{}", " "))
         elif part in JOINS:
-            families.append(Family(rng.choice(("same2", "swap")), part, "{}", " "))
+            families.append(Family(rng.choice(((2, (0, 1)), (2, (1, 0)))), part, "{}", " "))
         else:
-            families.append(Family("same1", " ", part, " "))
+            families.append(Family((1, (0,)), " ", part, " "))
     return families
+
+
+def withheld_part(family: Family) -> str:
+    """The part of a withheld family that training never shows."""
+    named = {selection: name for name, selection in HELD_OUT_SELECTIONS.items()}
+    literal = next((part for part in (family.join, family.frame) if part in HELD_OUT_LITERALS), "")
+    return named.get(family.selection, literal)
+
+
+def _selection(rng: Random) -> Selection:
+    """One to four fields, of which the output has one to four, in any order and any number of times."""
+    size = rng.choice((1, 2, 2, 3, 3, 3, 4, 4))
+    kept = rng.choice((1, 1, 2, 2, 2, 3, 3, 4)) if size > 1 else rng.choice((1, 1, 1, 2))
+    if kept <= size and rng.random() < 0.75:
+        return size, tuple(rng.sample(range(size), kept))
+    return size, tuple(rng.randrange(size) for _ in range(kept))
 
 
 def examples(rng: Random, family: Family, count: int, split: Split = "train") -> list[tuple[str, str]]:
@@ -104,18 +107,15 @@ def examples(rng: Random, family: Family, count: int, split: Split = "train") ->
 
 
 def _example(rng: Random, family: Family, kind: str, split: Split) -> tuple[str, str]:
-    if family.selection == "category":
+    if family.meaning == "category":
         label = rng.choice(list(words.CATEGORIES)[:6])
         return rng.choice(words.CATEGORIES[label]), label
-    if family.selection == "opposite":
+    if family.meaning == "opposite":
         pair = rng.choice(words.OPPOSITES)
         return pair if rng.random() < 0.5 else (pair[1], pair[0])
-    if family.selection == "count":
-        number = rng.randint(1, 6)
-        return " ".join(rng.sample(words.OBJECTS, number)), str(number)
-    if family.selection not in SELECTIONS:
+    if family.meaning:
         return _extraction(rng, family, split)
-    size, order = SELECTIONS[family.selection]
+    size, order = family.selection
     fields: list[str] = []
     while len(fields) < size:
         field = _field(rng, kind, split)
@@ -131,7 +131,7 @@ def _extraction(rng: Random, family: Family, split: Split) -> tuple[str, str]:
     entity, value = kind.entity(rng, split), attribute.value(rng, split)
     title = entity.removeprefix("the ")
     outputs = {"value of": value, "entity of": title, "pair of": f"{title}: {value}", "turned": f"{value} ({title})"}
-    return statement(rng, attribute, entity, value), outputs[family.selection]
+    return statement(rng, attribute, entity, value), outputs[family.meaning]
 
 
 def _field(rng: Random, kind: str, split: Split) -> str:
@@ -185,4 +185,4 @@ COMMON = (
 
 
 def _trivial(family: Family) -> bool:
-    return family.selection == "same1" and family.frame == "{}"
+    return family.selection == (1, (0,)) and family.frame == "{}"

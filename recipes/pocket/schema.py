@@ -56,14 +56,14 @@ def town(rng: Random, split: Split) -> str:
 
 
 def creature(rng: Random, split: Split) -> str:
-    """A made-up animal with its article."""
-    return "the " + names.made_up(rng, split)
+    """A made-up animal with its article; capitalised, so that a name is written alike wherever it stands."""
+    return "the " + names.made_up(rng, split).capitalize()
 
 
 def ware(rng: Random, split: Split) -> str:
     """A made-up thing with its article: a new word, or a named lamp, coat, boat."""
     if rng.random() < 0.4:
-        return "the " + names.made_up(rng, split)
+        return "the " + names.made_up(rng, split).capitalize()
     return f"the {names.made_up(rng, split).capitalize()} {rng.choice(words.OBJECTS)}"
 
 

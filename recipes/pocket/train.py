@@ -53,11 +53,12 @@ def train(rank: int, args: argparse.Namespace) -> None:
             vocab=tokenizer.get_vocab_size(),
             width=args.width,
             layers=args.layers,
-            heads=4,
+            heads=args.heads,
             feed_forward=args.feed_forward,
         )
     )
     optimizers = make_optimizers(model, args)
+    run = torch.compile(model, dynamic=True) if args.compile else model
     say = print if rank == 0 else lambda *_, **__: None
     say(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     step, tokens, pool, used = 0, 0, 0, 0.0
@@ -68,10 +69,10 @@ def train(rank: int, args: argparse.Namespace) -> None:
     last, last_tokens = time.time(), tokens
     progress = used / args.seconds if args.seconds else step / args.steps
     while progress < 1:
-        length = min(1.0, 0.3 + max(0.0, progress - args.short_until) / 0.2)
+        length = min(1.0, 0.2 + progress / args.short_until)
         for batch in batches(tokenizer, pool, rank, length, args):
             share = max(step / args.steps, (time.time() - started) / args.seconds if args.seconds else 0.0)
-            loss, progress = optimise(model, optimizers, batch, partial(schedule, step), share)
+            loss, progress = optimise(run, model, optimizers, batch, partial(schedule, step), share)
             losses.append(loss)
             step, tokens = step + 1, tokens + batch.num_tokens * args.processes
             if step % 50 == 0:
@@ -102,10 +103,18 @@ def train(rank: int, args: argparse.Namespace) -> None:
 
 
 def optimise(
-    model: Pocket, optimizers: list[torch.optim.Optimizer], batch: Batch, rate: Rate, progress: float
+    run: Callable[[Tensor, Tensor], Tensor],
+    model: Pocket,
+    optimizers: list[torch.optim.Optimizer],
+    batch: Batch,
+    rate: Rate,
+    progress: float,
 ) -> tuple[float, float]:
-    """One step over all workers' batches; gives the mean loss per scored token in nats, and the agreed progress."""
-    logits = model(batch.ids, batch.scored)
+    """One step over all workers' batches; gives the mean loss per scored token in nats, and the agreed progress.
+
+    `run` is the model, or what torch.compile made of it.
+    """
+    logits = run(batch.ids, batch.scored)
     each = F.cross_entropy(logits.float(), batch.targets, reduction="none")
     loss = (each * batch.weights).sum() / batch.weights.sum()
     loss.backward()
@@ -258,11 +267,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2, help="one thread each")
     parser.add_argument("--batch-tokens", type=int, default=6144, help="of one worker's step, padding included")
     parser.add_argument(
-        "--short-until", type=float, default=0.1, help="share of the training that has short chats only"
+        "--short-until",
+        type=float,
+        default=0.4,
+        help="share of the training over which chats grow to their full length",
     )
     parser.add_argument("--max-length", type=int, default=1024)
-    parser.add_argument("--width", type=int, default=224)
-    parser.add_argument("--layers", type=int, default=5)
+    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--heads", type=int, default=6)
+    parser.add_argument("--compile", action="store_true", help="a quarter faster; needs a C++ compiler and a minute")
     parser.add_argument("--feed-forward", type=int, default=512)
     parser.add_argument("--muon-rate", type=float, default=0.02)
     parser.add_argument("--rate", type=float, default=4e-3)
