@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -64,8 +64,10 @@ def chat_service(respond: Callable[[Sent], Response]) -> Iterator[ChatService]:
             for name, value in response.headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content.encode())))
-            self.end_headers()
-            self.wfile.write(content.encode())
+            # A client that has given up waiting reads no answer.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.end_headers()
+                self.wfile.write(content.encode())
 
         do_GET = do_POST
 

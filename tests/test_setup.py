@@ -83,11 +83,18 @@ def executable(path: Path, body: str) -> None:
 
 
 def make(folder: Path, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    """Run make without a terminal and as if it were not called by the make that runs the tests."""
+    environment = {name: value for name, value in os.environ.items() if name != "MFLAGS" and name[:4] != "MAKE"}
     if path is not None:
         environment["PATH"] = f"{path}:{environment['PATH']}"
     return subprocess.run(
-        ["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["make", *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -130,9 +137,8 @@ def test_an_old_python_is_refused_in_words(checkout: Path) -> None:
 
 def test_no_terminal_means_a_headless_demo(checkout: Path) -> None:
     executable(checkout / ".venv" / "bin" / "rung", 'echo "rung $@"')
-    done = subprocess.run(
-        ["make", "demo"], cwd=checkout, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
-    )
+    done = make(checkout, "demo")
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "rung demo format demo --headless\n"
 
 
