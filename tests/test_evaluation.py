@@ -219,9 +219,9 @@ def test_held_out_rows_in_the_training_rows_are_refused(
     project = make_project(tmp_path, model)
     train, test = (read_json_lines(tmp_path / "data" / f"{name}.jsonl") for name in ("train", "test"))
     write_rows(tmp_path / "data" / "train.jsonl", [*train, copied(test[0])])
-    with pytest.raises(EngineError, match="1 held-out rows stand in the training rows too") as told:
+    with pytest.raises(EngineError, match="1 held-out row stands in data/train.jsonl too") as told:
         Bench(tmp_path, project, nothing).score_held_out(base_spec(project), "plain", chosen=True)
-    assert "row 13" in told.value.details and "overrides: [leaks]" in told.value.hint
+    assert "row 1 is its row 13" in told.value.details and "overrides: [leaks]" in told.value.hint
     passed = project.model_copy(update={"overrides": ["leaks"]})
     warned: list[Event] = []
     Bench(tmp_path, passed, warned.append).score_held_out(base_spec(project), "plain", chosen=True)

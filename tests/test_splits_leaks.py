@@ -90,6 +90,25 @@ def test_rows_that_share_a_template_only_are_no_leak() -> None:
     assert find_leaks([{"text": ""}], [{"text": ""}]) == []
 
 
+SENTENCES = " ".join(f"Another sentence number {number} stands here." for number in range(40))
+
+
+def test_a_row_within_a_longer_conversation_is_caught() -> None:
+    turns = ["Good morning!", SENTENCES, TRAIN[1]["question"], TRAIN[1]["answer"], "And what else?", SENTENCES]
+    roles = ("user", "assistant")
+    long = {"messages": [{"role": roles[at % 2], "content": turn} for at, turn in enumerate(turns)]}
+    (leak,) = find_leaks([TRAIN[0], long], [TRAIN[2], TRAIN[1]])
+    assert (leak.test_row, leak.train_row, leak.kind) == (2, 2, "contained")
+
+
+def test_a_question_within_running_text_is_caught_and_within_another_question_is_not() -> None:
+    text = {"text": f"{SENTENCES} {TRAIN[0]['question']} Nobody knows. {SENTENCES}"}
+    assert [leak.kind for leak in find_leaks([text], [TRAIN[0], TRAIN[1]])] == ["contained"]
+    asked = {"question": f"{SENTENCES} {TRAIN[0]['question']} {SENTENCES}", "answer": "Nobody knows."}
+    assert find_leaks([asked], [TRAIN[0]]) == []
+    assert find_leaks([{"text": SENTENCES + " Who was it? " + SENTENCES}], [{"question": "Who was it?"}]) == []
+
+
 def test_a_common_question_is_no_leak() -> None:
     answers = [f"{first} {second}" for first in "abcdefgh" for second in "klmnopqr"]
     rows = [{"question": "Name a pair of letters, please.", "answer": answer} for answer in answers]

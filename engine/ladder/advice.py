@@ -14,6 +14,7 @@ RETRIEVAL_MISSES = 0.2
 READING_FAILS = 0.2
 """Above this share of wrong answers among the questions whose passage was found, reading or format is the problem."""
 STILL_LEARNING = 0.02
+"""A gain of more than this from the last rows that were added means that further ones would help too."""
 
 Action = Literal[
     "climb", "prompt", "rag", "tune", "distil", "preference", "stop", "fix_retrieval", "more_data", "bigger_machine",
@@ -23,7 +24,10 @@ Action = Literal[
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What there is to work with. `learning_curve` is (training rows, score), from training on subsets."""
+    """What there is to work with.
+
+    `learning_curve` is (training rows, score), from training on subsets; `more_is_better` is said of that score.
+    """
 
     train_rows: int = 0
     test_rows: int = 0
@@ -31,6 +35,7 @@ class DataFacts:
     documents: int = 0
     has_bigger_model: bool = False
     learning_curve: tuple[tuple[int, float], ...] = ()
+    more_is_better: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def _by_evidence(data: DataFacts, found: Evidence, target: float | None) -> list
         )
     if found.reading is not None and found.reading.questions:
         given += _by_reading(found.reading)
-    given += _by_curve(data.learning_curve)
+    given += _by_curve(data.learning_curve, data.more_is_better)
     return given
 
 
@@ -142,16 +147,16 @@ def _by_reading(reading: Reading) -> list[Advice]:
 _TEACH_READING = "Fine-tune on answers from passages: the passage is there, and reading it or the answer's form fails."
 
 
-def _by_curve(curve: Sequence[tuple[int, float]]) -> list[Advice]:
+def _by_curve(curve: Sequence[tuple[int, float]], more_is_better: bool) -> list[Advice]:
     if len(curve) < 2:
         return []
     (fewer, before), (more, after) = sorted(curve)[-2:]
-    if after - before <= STILL_LEARNING:
+    if (after - before if more_is_better else before - after) <= STILL_LEARNING:
         return []
     return [
         Advice(
             "more_data",
-            "Get more training rows: the score still rises with them.",
+            "Get more training rows: the score still improves with them.",
             f"{before:.3f} with {fewer:,} rows, {after:.3f} with {more:,}",
         )
     ]

@@ -58,6 +58,7 @@ def build_board(
         "pairs": [_pair(pair) for pair in pairs],
         "verdict": verdict.to_json(),
         "metric": main.key,
+        "more_is_better": main.more_is_better,
         "judge": judge_words(root) if any(metric.name == "judge" for metric in metrics) else None,
         "target": project.target,
         "margin": project.margin,

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.events import Event, Warned
-from engine.ladder.bench import Bench
+from engine.ladder.bench import Bench, Trial
 from engine.ladder.board import build_board, write_board
 from engine.ladder.budget import Spending
 from engine.ladder.climb_record import ClimbRecord
@@ -20,7 +20,7 @@ from engine.ladder.events import Decided, Skipped
 from engine.ladder.prompt_rung import climb_prompt
 from engine.ladder.rag_rung import climb_rag
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung
-from engine.ladder.tune_rung import climb_tune
+from engine.ladder.tune_rung import climb_tune, learning_curve
 from engine.ladder.verdict import Question
 from engine.measure.intervals import Estimate
 from engine.project.schema import ProjectSettings
@@ -62,7 +62,13 @@ class Climb:
         self._way = _Way({entry.rung: entry.spec for entry in read_entries(root) if entry.chosen})
 
     def run(self) -> dict[str, Any]:
-        """Climb, write the scoreboard after every rung, and give it as it stands in the end."""
+        """Climb, write the scoreboard after every rung, and give it as it stands in the end.
+
+        Raises EngineError where the held-out rows are not fit for it, before anything is asked.
+        """
+        if not self._bench.held_out:
+            raise EngineError("There are no held-out rows to measure on", f"data.test: {self._bench.project.data.test}")
+        self._warn_of_target()
         rungs: dict[Rung, Callable[[], CandidateSpec]] = {
             "prompt": self._prompt, "rag": self._rag, "tune": self._tune,
         }  # fmt: skip
@@ -78,6 +84,14 @@ class Climb:
         verdict = board["verdict"]
         self._report(Decided(verdict["rung"], verdict["candidate"], verdict["reasons"]))
         return board
+
+    def _warn_of_target(self) -> None:
+        """A target written in per cent is the usual mistake; that no rung can reach it is said before the climb."""
+        metric, target = self._bench.metric, self._project.target
+        if target is not None and metric.bounds is not None and not metric.bounds[0] <= target <= metric.bounds[1]:
+            low, high = metric.bounds
+            said = f"{metric.name} lies between {low:g} and {high:g}, the target is {target:g}"
+            self._report(Warned("No rung can reach the target", said, "80 per cent are written 0.8"))
 
     def _measure(self, rung: Rung, climb: Callable[[], CandidateSpec]) -> str | None:
         """Measure a rung and give None, or why it could not be."""
@@ -133,12 +147,26 @@ class Climb:
         return findings.best.spec
 
     def _tune(self) -> CandidateSpec:
-        best = climb_tune(
-            self._bench, self._way.chosen.get("rag"), lambda: self._interrupted() or self._exhausted()
-        ).spec
-        if best.run is not None and best.run not in self._record.runs:
-            self._record.runs.append(best.run)
-        return best
+        best = climb_tune(self._bench, self._way.chosen.get("rag"), self._reason_to_stop)
+        if best.spec.run is not None and best.spec.run not in self._record.runs:
+            self._record.runs.append(best.spec.run)
+        self._record.learning_curve = self._learning_curve(best)
+        return best.spec
+
+    def _learning_curve(self, best: Trial) -> list[tuple[int, float]]:
+        """Scores by number of training rows; none where they weren't asked for, or can't be had."""
+        if not self._project.tune.learning_curve:
+            return []
+        try:
+            return learning_curve(self._bench, best.spec, best.estimate.score, self._reason_to_stop)
+        except EngineError as error:
+            if self._interrupted() is not None:
+                raise
+            self._report(Warned(f"No learning curve: {error.message}", error.details, error.hint))
+            return []
+
+    def _reason_to_stop(self) -> str | None:
+        return self._interrupted() or self._exhausted()
 
     def _exhausted(self) -> str | None:
         self._record.tokens = self._tokens_before + self._bench.answerer.tokens
@@ -153,5 +181,6 @@ class Climb:
             self._bench.root, self._project, self._bench.metrics, self._bench.held_out, self._record.skipped
         )
         board["retrieval"] = self._record.retrieval
+        board["learning_curve"] = self._record.learning_curve
         write_board(self._bench.root, board)
         return board

@@ -18,6 +18,7 @@ class ClimbRecord:
     tokens: int = 0
     skipped: dict[Rung, str] = field(default_factory=dict)
     retrieval: dict[str, Any] | None = None
+    learning_curve: list[tuple[int, float]] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     finished: bool = False
 

@@ -78,6 +78,7 @@ def run_climb(
         "pairs": board["pairs"],
         "runs": record.runs,
         "retrieval": board["retrieval"],
+        "learning_curve": board["learning_curve"],
         "skipped": record.skipped,
         "advice": [one.to_json() for one in advice],
         "seconds": round(record.seconds, 1),

@@ -33,6 +33,8 @@ def climb_report(
         lines += ["", *_pairs(board["pairs"], {row["candidate"]: f"{row['rung']} ({row['label']})" for row in rows})]
     if record.retrieval:
         lines += ["", "## Retrieval by itself, on the validation rows", "", _retrieval(record.retrieval)]
+    if record.learning_curve:
+        lines += ["", "## Do more training rows help?", "", "```", *_learning_curve(record.learning_curve), "```"]
     if advice:
         lines += ["", "## Advice", "", *(f"- {one.text} ({one.evidence})" for one in advice)]
     if record.skipped:
@@ -133,6 +135,13 @@ def _retrieval(found: Mapping[str, Any]) -> str:
             "problem."
         )
     return " ".join(lines)
+
+
+def _learning_curve(curve: Sequence[Sequence[float]]) -> list[str]:
+    """One line a number of training rows: its score on the validation rows, drawn on a common scale."""
+    scores = [score for _, score in curve]
+    low, high = min(0.0, *scores), max(1.0, *scores)
+    return [f"{int(rows):>9,} rows {score:6.3f} {'█' * _place(score, low, high)}" for rows, score in curve]
 
 
 def _or_dash(value: float | None, form: str) -> str:

@@ -1,12 +1,14 @@
 """The tune rung: the project's recipe is run (or found running, or done), and its result measured like the others."""
 
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.data.read import read_rows
 from engine.errors import EngineError
 from engine.events import Phase
-from engine.files import canonical_json, sha256_file, sha256_text
+from engine.files import canonical_json, sha256_file, sha256_text, write_json_lines_atomic
 from engine.ladder.bench import Bench, Trial
 from engine.ladder.events import Chosen
 from engine.ladder.spec import CandidateSpec, base_spec, tuned_spec
@@ -38,6 +40,29 @@ def climb_tune(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[]
     return best
 
 
+def learning_curve(
+    bench: Bench, best: CandidateSpec, full: float, should_stop: Callable[[], str | None]
+) -> list[tuple[int, float]]:
+    """(training rows, score on the validation rows) of runs on shares of the rows, and of all of them: `full`.
+
+    The subsets are seeded, and smaller ones are within larger ones. Raises EngineError where a training fails.
+    """
+    recipe = project_recipe(bench.root, bench.project)
+    rows = [row.fields for row in read_rows(bench.root / recipe.data.train)[0]]
+    random.Random(recipe.seed).shuffle(rows)
+    curve = []
+    for share in sorted(bench.project.tune.learning_curve):
+        count = max(1, round(share * len(rows)))
+        file = f"evaluations/subsets/{count}-rows.jsonl"
+        write_json_lines_atomic(bench.root / file, rows[:count])
+        bench.answerer.models.unload()
+        smaller = recipe.model_copy(update={"data": recipe.data.model_copy(update={"train": file})})
+        folder = finished_run(bench, smaller, should_stop)
+        spec = tuned_spec(best, bench.project, folder, bench.root)
+        curve.append((count, bench.try_out(spec).estimate.score))
+    return [*curve, (len(rows), full)]
+
+
 def project_recipe(root: Path, project: ProjectSettings) -> Recipe:
     """The recipe of the tune rung; where the project has none, the recommended one is written first."""
     path = root / project.tune.recipe
@@ -56,7 +81,9 @@ def finished_run(bench: Bench, recipe: Recipe, should_stop: Callable[[], str | N
     tag = _TAG + recipe_key(bench.root, recipe)
     folder = _run_with_tag(bench.root, tag)
     if folder is None:
-        folder = start_run(recipe.model_copy(update={"tags": [*recipe.tags, tag]}), bench.root)
+        overrides = dict.fromkeys([*recipe.overrides, *bench.project.overrides])
+        changes = {"tags": [*recipe.tags, tag], "overrides": list(overrides)}
+        folder = start_run(recipe.model_copy(update=changes), bench.root)
     elif not is_locked(folder.lock) and RunReader(folder).catch_up().status != "finished":
         resume_run(folder)
     _wait(bench, folder, should_stop)

@@ -1,4 +1,4 @@
-"""Held-out rows that stand in the training data too: word for word, nearly, or with the same question."""
+"""Held-out rows that stand in the training data too: word for word, nearly, asked alike, or within longer text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import Literal
 from engine.measure.near_duplicates import SIMILARITY, ShingleSets
 from engine.measure.rows import Row, plain_words, row_parts, row_text
 
-Kind = Literal["verbatim", "near", "same question"]
+Kind = Literal["verbatim", "near", "same question", "contained"]
+# Fewer words than these stand in longer texts by chance; the first four of them are looked up before the whole.
+_CONTENT_WORDS, _QUESTION_WORDS, _START = 8, 6, 4
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,12 @@ def find_leaks(train_rows: Sequence[Row], test_rows: Sequence[Row]) -> list[Leak
     """The held-out rows that the training rows give away, in order, each with its closest training row.
 
     verbatim: the same words, whatever case and punctuation; near: most that matters in common (`near_duplicates`);
-    same question: asked in the same words, answered in others, unless many rows ask it.
+    same question: asked in the same words, answered in others, unless many rows ask it; contained: the whole row within
+    a longer one (a conversation of several turns), or its question within running text.
     """
     found = _verbatim(train_rows, test_rows)
-    for leak in (*_near(train_rows, test_rows), *_same_question(train_rows, test_rows)):
+    others = (_near, _same_question, _contained)
+    for leak in (leak for look in others for leak in look(train_rows, test_rows)):
         known = found.get(leak.test_row)
         if known is None or (leak.kind == known.kind == "near" and leak.similarity > known.similarity):
             found[leak.test_row] = leak
@@ -87,6 +91,51 @@ def _same_question(train_rows: Sequence[Row], test_rows: Sequence[Row]) -> list[
         if question and 0 < len(same) <= limit:
             leaks.append(Leak(number, same[0], "same question", 1.0, _excerpt(row)))
     return leaks
+
+
+def _contained(train_rows: Sequence[Row], test_rows: Sequence[Row]) -> list[Leak]:
+    contents = _Needles([plain_content(row) for row in test_rows], _CONTENT_WORDS)
+    questions = _Needles([plain_question(row) for row in test_rows], _QUESTION_WORDS)
+    holders: dict[int, list[int]] = {}
+    for number, row in enumerate(train_rows, start=1):
+        asked, answered = (plain_words(part) for part in row_parts(row))
+        # Of running text nothing is asked: there a question is enough, whatever stands between it and its answer.
+        for needles in (contents,) if asked else (contents, questions):
+            for place in needles.found_in([*asked, *answered]):
+                holders.setdefault(place, []).append(number)
+    limit = question_limit(len(train_rows) + len(test_rows))
+    return [
+        Leak(place + 1, numbers[0], "contained", 1.0, _excerpt(test_rows[place]))
+        for place, numbers in holders.items()
+        if len(numbers) <= limit
+    ]
+
+
+class _Needles:
+    """Texts of plain words that are looked for within longer ones; those shorter than `shortest` words are not."""
+
+    def __init__(self, texts: Sequence[str], shortest: int) -> None:
+        self._by_start: dict[tuple[str, ...], list[tuple[int, str]]] = {}
+        self._shortest = shortest
+        for place, text in enumerate(texts):
+            words = text.split()
+            if len(words) >= shortest:
+                self._by_start.setdefault(tuple(words[:_START]), []).append((place, f" {text} "))
+
+    def found_in(self, words: list[str]) -> list[int]:
+        """Places of the texts that stand within the words, and are not all of them."""
+        if len(words) <= self._shortest or not self._by_start:
+            return []
+        starts = set(zip(words, words[1:], words[2:], words[3:], strict=False)) & self._by_start.keys()
+        if not starts:
+            return []
+        whole = f" {' '.join(words)} "
+        return sorted(
+            place
+            for start in starts
+            for place, text in self._by_start[start]
+            if len(text) < len(whole) and text in whole
+        )
 
 
 def _excerpt(row: Row, length: int = 80) -> str:

@@ -104,6 +104,10 @@ class TuneSettings(Strict):
 
     recipe: str = Field("recipes/sft.yaml", description="the recipe that is run")
     with_retrieval: bool = Field(False, description="measure the tuned model with retrieved chunks too")
+    learning_curve: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default_factory=list,
+        description="shares of the training rows to train on as well, for example [0.25, 0.5]: does more data help?",
+    )
 
 
 class JudgeModel(Strict):
@@ -131,8 +135,12 @@ class EndpointModel(Strict):
 class BudgetSettings(Strict):
     """What one climb may spend; null: no limit."""
 
-    minutes: Annotated[float, Field(gt=0)] | None = Field(None, description="wall time of a climb")
-    tokens: Positive | None = Field(None, description="prompt and answer tokens of a climb's evaluations")
+    minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="wall time of a climb; once it is spent nothing more is begun, and a training is saved"
+    )
+    tokens: Positive | None = Field(
+        None, description="prompt and answer tokens of a climb's evaluations; once they are spent nothing more is begun"
+    )
     validation_rows: Positive = Field(100, description="validation rows that each variant is tried on, at most")
     test_rows: Positive | None = Field(None, description="held-out rows that are scored; null: all")
     machine_hour: NotNegative | None = Field(None, description="price of this machine's hour, for the cost per answer")

@@ -50,6 +50,8 @@ def gather_facts(
         preference_pairs=rows.get("train", 0) if "preference" in project.situation.wants else 0,
         documents=documents,
         has_bigger_model=bool(project.endpoints),
+        learning_curve=tuple((rows, score) for rows, score in board.get("learning_curve") or []),
+        more_is_better=bool(board.get("more_is_better", True)),
     )
     advice = advise(
         project.situation.wants, data, MachineFacts(dict(fits or {})), _evidence(board, measured), project.target

@@ -4,17 +4,30 @@ import argparse
 from typing import Any
 
 from engine.ladder.spec import RUNGS
+from tui.commands.arguments import number, positive, positive_int
 from tui.commands.output import Progress, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `rung climb` takes."""
-    parser.add_argument("--target", metavar="X", type=float, help="score that is good enough (default: rung.yaml's)")
+    parser.add_argument("--target", metavar="X", type=number, help="score that is good enough (default: rung.yaml's)")
     parser.add_argument(
         "--stop-early", action="store_true", help="end at the first rung that clears the target, measure none above"
     )
-    parser.add_argument("--minutes", metavar="N", type=float, help="wall time that may be spent")
-    parser.add_argument("--tokens", metavar="N", type=int, help="tokens of prompts and answers that may be spent")
+    parser.add_argument(
+        "--minutes",
+        metavar="N",
+        type=positive,
+        help="wall time after which nothing more is begun, and training is saved",
+    )
+    parser.add_argument(
+        "--tokens", metavar="N", type=positive_int,
+        help="tokens of prompts and answers after which nothing more is begun",
+    )  # fmt: skip
+    parser.add_argument(
+        "--learning-curve", action="store_true",
+        help="train on a quarter and on half of the rows too: would more of them help?",
+    )  # fmt: skip
     parser.add_argument(
         "--rung", action="append", choices=RUNGS, dest="rungs", help="climb this rung only; may be given more than once"
     )
@@ -44,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     budget = {name: value for name in ("minutes", "tokens") if (value := getattr(args, name)) is not None}
     overrides: dict[str, Any] = {"budget": budget} if budget else {}
+    if args.learning_curve:
+        overrides["tune"] = {"learning_curve": [0.25, 0.5]}
     if args.target is not None:
         overrides["target"] = args.target
     rungs = [rung for rung in RUNGS if args.rungs is None or rung in args.rungs]

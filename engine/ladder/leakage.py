@@ -1,0 +1,132 @@
+"""Held-out rows in what is learned from or chosen by: looked for wherever a run or a climb can start."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.data.read import read_rows
+from engine.data.running_text import is_documents
+from engine.errors import EngineError
+from engine.files import read_json, sha256_file, sha256_text, write_json_atomic
+from engine.measure.frozen import HELD_OUT
+from engine.measure.leaks import Leak, find_leaks
+from engine.measure.rows import Row
+from engine.measure.split_record import is_frozen, read_splits
+from engine.project.load import load_project
+from engine.project.root import is_project
+from engine.retrieval.loaders import load_documents
+
+if TYPE_CHECKING:
+    from engine.recipe.schema import Recipe
+
+MEMORY_FILE = "evaluations/leaks.json"
+_MOST_SHOWN = 5
+_MOST_REMEMBERED = 50
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """How many rows of a held-out file stand in another file too, and the first of them in words."""
+
+    file: str
+    held_out: str
+    count: int
+    first: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """One line."""
+        rows = "row stands" if self.count == 1 else "rows stand"
+        return f"{self.count} held-out {rows} in {self.file} too"
+
+    @property
+    def details(self) -> str:
+        """One line for each of the first few."""
+        return "\n".join(f"{self.held_out} {one}" for one in self.first)
+
+
+def leak_refusals(recipe: "Recipe", root: Path) -> dict[str, EngineError]:
+    """The gate's refusal of a recipe that learns from held-out rows, under the name that overrides it; else nothing."""
+    error = refusal(recipe_leakage(recipe, root))
+    return {} if error is None else {"leaks": error}
+
+
+def recipe_leakage(recipe: "Recipe", root: Path) -> list[Leakage]:
+    """The project's held-out rows that a recipe would learn from; none outside a project.
+
+    Of its validation rows only copies word for word count: checkpoints are chosen by them, and nothing is learned.
+    """
+    learned = [recipe.data.train, *([recipe.data.replay.source] if recipe.data.replay.source else [])]
+    chosen_by = [recipe.data.validation] if recipe.data.validation is not None else []
+    return [*_leakage(root, learned, verbatim_only=False), *_leakage(root, chosen_by, verbatim_only=True)]
+
+
+def project_leakage(root: Path, train: str | None, validation: str | None) -> list[Leakage]:
+    """The same for the rows that examples are taken from, and those that prompts are chosen by."""
+    learned, chosen_by = ([file] if file is not None else [] for file in (train, validation))
+    return [*_leakage(root, learned, verbatim_only=False), *_leakage(root, chosen_by, verbatim_only=True)]
+
+
+def refusal(found: list[Leakage]) -> EngineError | None:
+    """The error that refuses them, or None where there are none."""
+    if not found:
+        return None
+    return EngineError(
+        "; ".join(one.message for one in found),
+        "\n".join(one.details for one in found),
+        "take them out: a model that has seen them scores too well on them",
+    )
+
+
+def _leakage(root: Path, files: list[str], *, verbatim_only: bool) -> Iterator[Leakage]:
+    for held_out in _held_out_files(root):
+        for file in files:
+            if (root / file).exists():
+                found = _searched(root, file, held_out, verbatim_only)
+                if found.count:
+                    yield found
+
+
+def _held_out_files(root: Path) -> list[str]:
+    """The frozen files; before anything is frozen the one that rung.yaml names; none outside a project."""
+    if not is_project(root):
+        return []
+    if is_frozen(root):
+        splits = read_splits(root).splits
+        return [splits[name].file for name in HELD_OUT if name in splits]
+    named = load_project(root).data.test
+    return [named] if named is not None and (root / named).exists() else []
+
+
+def _searched(root: Path, file: str, held_out: str, verbatim_only: bool) -> Leakage:
+    """The leaks of one file into another; searched once for each content of both."""
+    key = sha256_text(f"{_content(root / file)} {_content(root / held_out)} {verbatim_only}")[:16]
+    memory = root / MEMORY_FILE
+    known: dict[str, Any] = read_json(memory) if memory.exists() else {}
+    if not isinstance(known.get(key), dict):
+        rows = [row.fields for row in read_rows(root / held_out)[0]]
+        leaks = find_leaks(_rows(root / file), rows)
+        if verbatim_only:
+            leaks = [leak for leak in leaks if leak.kind == "verbatim"]
+        known[key] = {"count": len(leaks), "first": [_in_words(leak) for leak in leaks[:_MOST_SHOWN]]}
+        write_json_atomic(memory, dict(list(known.items())[-_MOST_REMEMBERED:]))
+    return Leakage(file, held_out, known[key]["count"], tuple(known[key]["first"]))
+
+
+def _in_words(leak: Leak) -> str:
+    return f"row {leak.test_row} is its row {leak.train_row} ({leak.kind}): {leak.text}"
+
+
+def _rows(path: Path) -> list[Row]:
+    if is_documents(path):
+        return [{"text": document.text} for document in load_documents(path)[0]]
+    return [row.fields for row in read_rows(path)[0]]
+
+
+def _content(path: Path) -> str:
+    """A hash of a file, or of all files of a folder."""
+    if path.is_file():
+        return sha256_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return sha256_text("\n".join(f"{file.relative_to(path)} {sha256_file(file)}" for file in files))

@@ -1,0 +1,226 @@
+"""The climb: every rung that applies on one scoreboard, skipped ones with their reason, budgets, and refusals."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import EngineError
+from engine.events import Event
+from engine.files import read_json, read_json_lines
+from engine.ladder import climb as climbing
+from engine.ladder.advice import advise
+from engine.ladder.bench import Bench, Trial
+from engine.ladder.jobs import REPORT_FILE, run_climb
+from engine.ladder.spec import RUNGS, CandidateSpec
+from engine.project.load import load_project, save_project
+from engine.project.schema import ProjectSettings
+from engine.project.wizard_facts import gather_facts
+from engine.runs.folder import RunFolder
+from tests.chat_service import Response, Sent, answer, chat_service
+from tests.ladder_project import make_model, make_project, write_rows
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def climb(
+    root: Path,
+    *,
+    rungs: tuple[str, ...] = ("prompt", "rag"),
+    stop_early: bool = False,
+    overrides: dict[str, Any] | None = None,
+    events: list[Event] | None = None,
+) -> dict[str, Any]:
+    """One climb in this process; its result."""
+    job = {"kind": "climb", "rungs": list(rungs), "stop_early": stop_early, "overrides": overrides or {}}
+    seen = events if events is not None else []
+    folder = RunFolder(root / "evaluations" / "climb")
+    return run_climb(root, load_project(root), job, folder, seen.append, lambda: None)
+
+
+def of_type(events: list[Event], kind: str) -> list[Any]:
+    return [event for event in events if event.type == kind]
+
+
+def always_right(root: Path) -> str:
+    (root / "metric.py").write_text("def score(answer, reference, row):\n    return 1.0\n")
+    return "metric.py:score"
+
+
+def test_the_rungs_that_apply_are_measured_and_the_result_is_what_the_contract_names(
+    tmp_path: Path, model: Path
+) -> None:
+    make_project(tmp_path, model)
+    result = climb(tmp_path)
+    assert {"verdict", "scoreboard", "pairs", "runs"} <= result.keys()
+    assert set(result["verdict"]) >= {"rung", "candidate", "reasons"}
+    assert [row["rung"] for row in result["scoreboard"]] == ["prompt", "rag"]
+    assert {"a", "b", "difference", "low", "high", "p"} <= result["pairs"][0].keys()
+    assert all(row["n"] == 8 and row["low"] <= row["score"] <= row["high"] for row in result["scoreboard"])
+    assert result["runs"] == [] and result["skipped"] == {"tune": "it was left out of this climb"}
+    assert result["tokens"] > 0
+    assert json.loads(json.dumps(result)) == result, "plain JSON"
+    report = (tmp_path / "evaluations" / "climb" / REPORT_FILE).read_text()
+    assert report.startswith("# things: ")
+    for part in ("| candidate |", "●", "| a | b |", "## Retrieval by itself", "## Not measured", "Spent: "):
+        assert part in report
+
+
+def test_what_is_on_disk_is_not_done_twice(tmp_path: Path, model: Path) -> None:
+    make_project(tmp_path, model)
+    first, again = climb(tmp_path), climb(tmp_path)
+    assert again["tokens"] == 0 and again["scoreboard"] == first["scoreboard"] and again["pairs"] == first["pairs"]
+    assert read_json(tmp_path / "scoreboard.json")["held_out"]["looks"] == 2
+
+
+def test_choices_are_made_on_validation_rows_only(tmp_path: Path, model: Path) -> None:
+    make_project(tmp_path, model)
+    result = climb(tmp_path)
+    scored = {row["candidate"] for row in result["scoreboard"]}
+    held_out = len(read_json_lines(tmp_path / "data" / "test.jsonl"))
+    validation = len(read_json_lines(tmp_path / "data" / "validation.jsonl"))
+    for file in (tmp_path / "answers").glob("*.jsonl"):
+        expected = held_out + validation if file.stem in scored else validation
+        assert len(read_json_lines(file)) <= expected
+
+
+def test_a_rung_without_material_is_skipped_with_its_reason(tmp_path: Path, model: Path) -> None:
+    project = make_project(tmp_path, model)
+    data = project.data.model_copy(update={"train": None})
+    save_project(tmp_path, project.model_copy(update={"documents": None, "data": data}))
+    events: list[Event] = []
+    result = climb(tmp_path, rungs=RUNGS, events=events)
+    assert result["skipped"] == {
+        "rag": "the project has no documents", "tune": "the project has no training rows",
+    }  # fmt: skip
+    assert [event.rung for event in of_type(events, "skipped")] == ["rag", "tune"]
+    assert "retrieval was not measured: the project has no documents" in result["verdict"]["reasons"]
+
+
+@pytest.mark.parametrize(("target", "measured"), [(0.5, ["prompt"]), (0.999, ["prompt", "rag"])])
+def test_stop_early_ends_at_the_first_rung_that_clears_the_target(
+    tmp_path: Path, model: Path, target: float, measured: list[str]
+) -> None:
+    tmp_path.mkdir(exist_ok=True)
+    make_project(tmp_path, model, metrics=[always_right(tmp_path)], target=target)
+    result = climb(tmp_path, stop_early=True)
+    assert [row["rung"] for row in result["scoreboard"]] == measured
+    if measured == ["prompt"]:
+        assert "prompt clears the target already" in result["skipped"]["rag"]
+        assert result["verdict"]["rung"] == "prompt"
+    else:
+        assert result["verdict"]["rung"] == "none", "right on all of 8 rows doesn't show 99.9 %"
+
+
+def test_without_stop_early_every_rung_is_measured_and_the_lowest_that_clears_is_the_verdict(
+    tmp_path: Path, model: Path
+) -> None:
+    make_project(tmp_path, model, metrics=[always_right(tmp_path)])
+    result = climb(tmp_path, overrides={"target": 0.5})
+    assert [row["rung"] for row in result["scoreboard"]] == ["prompt", "rag"]
+    assert result["verdict"]["rung"] == "prompt"
+
+
+def test_spent_tokens_end_the_climb_after_what_was_begun(tmp_path: Path, model: Path) -> None:
+    make_project(tmp_path, model)
+    events: list[Event] = []
+    result = climb(tmp_path, rungs=RUNGS, overrides={"budget": {"tokens": 1}}, events=events)
+    assert len({event.label for event in of_type(events, "tried")}) == 1, "the first variant only"
+    assert [row["rung"] for row in result["scoreboard"]] == ["prompt"]
+    assert all("the budget of 1 tokens is spent" in why for why in result["skipped"].values())
+    assert list(result["skipped"]) == ["rag", "tune"]
+
+
+def test_spent_time_counts_over_all_sittings(tmp_path: Path, model: Path) -> None:
+    make_project(tmp_path, model)
+    result = climb(tmp_path, overrides={"budget": {"minutes": 1e-6}})
+    assert result["seconds"] > 0 and "the time budget of 1e-06 minutes is spent" in result["skipped"]["rag"]
+
+
+def test_a_target_that_the_metric_cannot_reach_is_said_and_gives_none(tmp_path: Path, model: Path) -> None:
+    make_project(tmp_path, model, metrics=["exact_match"])
+    events: list[Event] = []
+    result = climb(tmp_path, overrides={"target": 80.0}, events=events)
+    assert result["verdict"]["rung"] == "none"
+    assert "exact_match lies between 0 and 1, the target is 80" in of_type(events, "warning")[0].details
+
+
+def test_held_out_rows_in_the_training_rows_are_refused_before_anything_is_asked(tmp_path: Path, model: Path) -> None:
+    make_project(tmp_path, model)
+    train, test = (read_json_lines(tmp_path / "data" / f"{name}.jsonl") for name in ("train", "test"))
+    write_rows(tmp_path / "data" / "train.jsonl", [*train, test[3]])
+    with pytest.raises(EngineError, match="1 held-out row stands in data/train.jsonl too"):
+        climb(tmp_path)
+    assert not (tmp_path / "answers").exists()
+
+
+def test_an_endpoint_is_a_row_beside_the_rungs(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOUSE_KEY", "secret-key-1234")
+
+    def respond(sent: Sent) -> Response:
+        assert sent.headers["authorization"] == "Bearer secret-key-1234"
+        return answer("It is red.")
+
+    with chat_service(respond) as service:
+        endpoint = {"name": "big", "url": service.url, "model": "m", "key_variable": "HOUSE_KEY"}
+        make_project(tmp_path, model, endpoints=[endpoint])
+        result = climb(tmp_path, rungs=("prompt",))
+    labels = [row["label"] for row in result["scoreboard"]]
+    assert len(labels) == 2 and any("big" in label for label in labels)
+    assert not any(row["chosen"] for row in result["scoreboard"] if "big" in row["label"]), "not a rung"
+    written = "".join(file.read_text() for file in tmp_path.rglob("*") if file.suffix in (".json", ".jsonl", ".md"))
+    assert "secret-key-1234" not in written
+
+
+def test_an_endpoint_that_refuses_is_said_and_the_climb_goes_on(tmp_path: Path, model: Path) -> None:
+    with chat_service(lambda sent: Response({"error": {"message": "no such key"}}, 401)) as service:
+        make_project(tmp_path, model, endpoints=[{"name": "big", "url": service.url, "model": "m"}])
+        events: list[Event] = []
+        result = climb(tmp_path, rungs=("prompt",), events=events)
+    assert "The endpoint big refused the request" in of_type(events, "warning")[0].message
+    assert [row["rung"] for row in result["scoreboard"]] == ["prompt"]
+
+
+def curve_of(scores: list[tuple[int, float]]) -> Callable[..., list[tuple[int, float]]]:
+    return lambda *_: scores
+
+
+def test_a_score_that_still_improves_with_more_rows_is_in_advice_and_report(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[], str | None]) -> Trial:
+        return bench.try_out(bench_spec(bench.project))
+
+    def bench_spec(project: ProjectSettings) -> CandidateSpec:
+        # Stands for a tuned model where no training is wanted: the base again, under another name.
+        return climbing.CandidateSpec(model=project.model, system_prompt="Tuned.", run="20260101-000000-sft-aaaa")
+
+    monkeypatch.setattr(climbing, "climb_tune", trained)
+    monkeypatch.setattr(climbing, "learning_curve", curve_of([(3, 0.2), (6, 0.4), (12, 0.7)]))
+    make_project(tmp_path, model)
+    plain = climb(tmp_path, rungs=("prompt", "tune"))
+    assert plain["learning_curve"] == [], "nothing more is trained unless it is asked for"
+    result = climb(tmp_path, rungs=("prompt", "tune"), overrides={"tune": {"learning_curve": [0.25, 0.5]}})
+    assert result["learning_curve"] == [(3, 0.2), (6, 0.4), (12, 0.7)]
+    report = (tmp_path / "evaluations" / "climb" / REPORT_FILE).read_text()
+    assert "## Do more training rows help?" in report and "       12 rows  0.700 ████" in report
+    advice = gather_facts(tmp_path, load_project(tmp_path)).advice
+    assert [one.evidence for one in advice if one.action == "more_data"] == ["0.400 with 6 rows, 0.700 with 12"]
+    assert advise([], gather_facts_data(less_is_better=True)) != advise([], gather_facts_data(less_is_better=False))
+
+
+def gather_facts_data(*, less_is_better: bool) -> Any:
+    from engine.ladder.advice import DataFacts
+
+    curve = ((500, 9.0), (1_000, 6.0))
+    return DataFacts(train_rows=1_000, learning_curve=curve, more_is_better=not less_is_better)
