@@ -26,6 +26,7 @@ START, LADDER, RUNS, LOOK = "Start", "Ladder", "Runs", "Look"
 COMMANDS = {
     "demo": Command("demo", START, "make a pocket project and open it, or run it without a screen"),
     "new": Command("new", START, "make a project: rung.yaml and a commented recipe"),
+    "fetch": Command("fetch", START, "bring a model from the hub, and go on with what was broken off"),
     "check": Command("check", START, "read a recipe or a data file and say what would stop a launch"),
     "climb": Command("climb", LADDER, "measure prompt, RAG and fine-tuning on one held-out set, and say where to stop"),
     "eval": Command("eval", LADDER, "score one candidate on the held-out rows"),

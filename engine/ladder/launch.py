@@ -5,7 +5,6 @@ way, and outlives whoever started it.
 """
 
 import secrets
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,16 +13,15 @@ from typing import Any, Literal
 from engine.errors import EngineError
 from engine.files import write_json_atomic
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung
-from engine.program import worker_command, worker_environment
+from engine.program import worker_environment
 from engine.project.load import load_project
 from engine.runs.folder import RunFolder
 from engine.runs.lock import is_locked
-from engine.runs.reader import log_tail
 from engine.runs.requests import drop_requests
+from engine.runs.spawn import spawn_worker
 
 JOB_FILE = "job.json"
 RESULT_FILE = "result.json"
-START_SECONDS = 30.0
 
 
 def start_evaluation(
@@ -68,7 +66,8 @@ def _start(root: Path, folder: RunFolder, job: dict[str, Any]) -> RunFolder:
         folder.requests.mkdir(parents=True, exist_ok=True)
         drop_requests(folder)
         write_json_atomic(folder.path / JOB_FILE, job)
-        _spawn(root, folder, load_project(root).worker_python)
+        python = load_project(root).worker_python
+        spawn_worker("evaluate", folder, "The evaluation", root, python, _environment())
     except OSError as error:
         raise EngineError(f"The evaluation can't be started in {folder.path}", str(error)) from error
     return folder
@@ -78,25 +77,3 @@ def _environment() -> dict[str, str]:
     # Answers of small models are many short parallel sections; threads that spin between them starve each other
     # wherever the machine has other work, at up to a hundred times the wall time.
     return {"OMP_WAIT_POLICY": "PASSIVE"} | worker_environment()
-
-
-def _spawn(root: Path, folder: RunFolder, python: str | None) -> None:
-    events_before = folder.events.stat().st_size if folder.events.exists() else 0
-    with folder.log.open("ab") as log:
-        process = subprocess.Popen(
-            worker_command("evaluate", str(folder.path), python=python),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=root,
-            env=_environment(),
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if folder.events.exists() and folder.events.stat().st_size > events_before:
-            return
-        if process.poll() is not None:
-            raise EngineError("The evaluation ended at once", log_tail(folder, 2000), "rung doctor checks the set-up")
-        time.sleep(0.02)
-    raise EngineError("The evaluation gives no sign of life", log_tail(folder, 2000), f"see {folder.log}")

@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_left
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ MEMORY_LIMIT = 2000
 
 
 @dataclass
+PACE_MARKS = 40
 class Curve:
     """One figure over steps, as doubles that numpy can view without a copy (`numpy.frombuffer`). NaN marks null."""
 
@@ -59,6 +61,7 @@ class RunState:
     tokens: int | None = None
     host: str = ""
     devices: list[str] = field(default_factory=list)
+    phase_marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=PACE_MARKS))
     curves: dict[str, Curve] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     memory_history: list[dict[str, Any]] = field(default_factory=list)
@@ -94,6 +97,20 @@ class RunState:
 def apply(state: RunState, event: dict[str, Any]) -> None:
     """Fold one event into the state. Unknown types are kept as log text; unknown fields are ignored.
 
+    def phase_pace(self) -> float | None:
+        """Units of the phase done a second, over its last tellings; None when unknown."""
+        if len(self.phase_marks) < 2:
+            return None
+        (began, first), (ended, last) = self.phase_marks[0], self.phase_marks[-1]
+        return (last - first) / (ended - began) if ended > began and last > first else None
+
+    def phase_seconds_left(self) -> float | None:
+        """Time to the end of the phase at that pace, or None when unknown."""
+        pace = self.phase_pace()
+        if pace is None or self.phase_total is None or self.phase_done is None:
+            return None
+        return max(0, self.phase_total - self.phase_done) / pace
+
     An event that lacks a field, or holds something else in it, is kept as log text too: files get damaged.
     """
     kind = str(event.get("type", ""))
@@ -117,6 +134,7 @@ def _queued(state: RunState, event: dict[str, Any]) -> None:
     _log(state, "queued", f"waits for {event.get('slot_wanted', 'its slot')}")
 
 
+    state.phase_marks.clear()
 def _started(state: RunState, event: dict[str, Any]) -> None:
     state.status = "running"
     state.started = state.started or state.time
@@ -130,8 +148,12 @@ def _phase(state: RunState, event: dict[str, Any]) -> None:
     name = str(event.get("name", ""))
     if name != state.phase:
         _log(state, "phase", name)
-    state.phase = name
-    state.phase_done, state.phase_total = event.get("done"), event.get("total")
+    done, total = event.get("done"), event.get("total")
+    if (name, total) != (state.phase, state.phase_total) or (done or 0) < (state.phase_done or 0):
+        state.phase_marks.clear()
+    if done is not None:
+        state.phase_marks.append((state.time, int(done)))
+    state.phase, state.phase_done, state.phase_total = name, done, total
     state.phase_unit = event.get("unit")
     if name == "train" and state.phase_total is not None:
         state.total_steps = int(state.phase_total)

@@ -1,22 +1,18 @@
 """Starting and resuming runs: the folder, the resolved recipe, and a worker in a session of its own."""
 
-import subprocess
-import time
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.files import write_text_atomic
-from engine.program import worker_command, worker_environment
 from engine.recipe.load import dump_recipe, load_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder, find_run, new_run_folder
 from engine.runs.lock import is_locked
-from engine.runs.reader import RunReader, log_tail
+from engine.runs.reader import RunReader
 from engine.runs.requests import Request as Request
 from engine.runs.requests import drop_requests
 from engine.runs.requests import request as request
-
-START_SECONDS = 30.0
+from engine.runs.spawn import spawn_worker
 
 
 def start_run(recipe: Recipe, root: Path) -> RunFolder:
@@ -65,29 +61,4 @@ def _with_start_named(recipe: Recipe, root: Path) -> Recipe:
 
 
 def _spawn(folder: RunFolder, python: str | None) -> None:
-    events_before = folder.events.stat().st_size if folder.events.exists() else 0
-    with folder.log.open("ab") as log:
-        try:
-            process = subprocess.Popen(
-                worker_command("train", str(folder.path), python=python),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=root_of(folder),
-                env=worker_environment(),
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise EngineError(
-                f"The worker can't be started with {python}", str(error), "set worker_python to a Python interpreter"
-            ) from error
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if folder.events.exists() and folder.events.stat().st_size > events_before:
-            return
-        if process.poll() is not None:
-            raise EngineError(
-                f"The worker of {folder.id} ended at once", log_tail(folder, 2000), "rung doctor checks the set-up"
-            )
-        time.sleep(0.02)
-    raise EngineError(f"The worker of {folder.id} gives no sign of life", log_tail(folder, 2000), f"see {folder.log}")
+    spawn_worker("train", folder, f"The worker of {folder.id}", root_of(folder), python)

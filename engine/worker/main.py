@@ -30,3 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         return retrieve_main()
     print("rung worker: this command is Rung's own; people use rung run, rung compare and rung eval", file=sys.stderr)
     return 2
+    if kind == "fetch" and len(rest) == 1:
+        from engine.worker.fetch import main as fetch_main
+
+        return fetch_main(Path(rest[0]))

@@ -1,0 +1,30 @@
+"""How far a phase is, in words: rows and tokens as numbers, bytes with their pace and the time that is left."""
+
+from engine.runs.fold import RunState
+from tui.text import count, duration, gibibytes, printable
+
+LEAST_PACE = 1024.0
+"""Bytes a second below which a time to go would say nothing but that it stands."""
+
+
+def amount(done: int | None, total: int | None, unit: str | None) -> str:
+    """`12/96 rows`, `1.2 GiB of 4.0 GiB`, or where the whole is not known `1.2 GiB`."""
+    if unit == "bytes":
+        return f"{gibibytes(done or 0)} of {gibibytes(total)}" if total is not None else gibibytes(done or 0)
+    whole = f"/{count(total)}" if total is not None else ""
+    return f"{count(done or 0)}{whole} {printable(unit or '')}".rstrip()
+
+
+def download_line(state: RunState) -> str:
+    """`1.2 GiB of 4.0 GiB · 30 % · 85 MiB/s · left 00:00:33`, as much of it as is known."""
+    if state.phase_done is None:
+        return "asking the hub"
+    parts = [amount(state.phase_done, state.phase_total, "bytes")]
+    if state.phase_total is None:
+        return f"another process brings it · {parts[0]}"
+    if state.phase_total:
+        parts.append(f"{state.phase_done / state.phase_total:.0%}".replace("%", " %"))
+    pace = state.phase_pace()
+    if pace is not None and pace >= LEAST_PACE:
+        parts += [f"{gibibytes(pace)}/s", f"left {duration(state.phase_seconds_left())}"]
+    return " · ".join(parts)
