@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
+from engine.project.load import load_project
 from engine.recipe.load import load_recipe
 
 
@@ -25,23 +26,77 @@ def check_recipe(path: Path, root: Path, overrides: Sequence[str] = ()) -> dict[
 
 
 def check_data(
-    path: Path,
+    path: Path | str,
     root: Path,
     model: dict[str, Any] | None = None,
     max_length: int | None = None,
     python: str | None = None,
     shape: str = "auto",
+    **options: Any,
 ) -> dict[str, Any]:
-    """{"shape", "rows", "used", "trained_tokens", "truncated", "problems", …} under a model's tokenizer (pocket's)."""
-    asked = {
+    """{"shape", "rows", "used", "trained_tokens", "truncated", "problems", …} under a model's tokenizer (pocket's).
+
+    Further options are `data_question`'s.
+    """
+    return _ask(data_question(path, root, model, max_length=max_length, shape=shape, **options), python)
+
+
+def data_question(
+    path: Path | str,
+    root: Path,
+    model: dict[str, Any] | None = None,
+    *,
+    max_length: int | None = None,
+    shape: str = "auto",
+    columns: dict[str, str] | None = None,
+    loss_on: str = "assistant",
+    held_out: str | None = None,
+    label: str | None = None,
+    **hub: Any,
+) -> dict[str, Any]:
+    """What the worker is to read, and how: a file, a folder or a hub id, under the model's tokenizer (pocket's).
+
+    `max_length` null is the model's context; `held_out` is the file of the held-out rows, `label` the column with a
+    class; `hub` may hold split, revision, streaming and max_rows as a recipe's `data` has them.
+    """
+    return {
         "kind": "data",
         "path": str(path),
         "root": str(root),
         "model": model or {"name": "pocket"},
         "max_length": max_length,
         "shape": shape,
+        "columns": columns or {},
+        "loss_on": loss_on,
+        "held_out": held_out,
+        "label": label,
+        **hub,
     }
-    return _ask(asked, python)
+
+
+def project_question(root: Path, split: str = "train") -> dict[str, Any]:
+    """`data_question` for one of the project's splits, read as its recipe reads it. Raises EngineError without any."""
+    project = load_project(root)
+    path = getattr(project.data, split)
+    if path is None:
+        raise EngineError(
+            f"The project has no {split} rows",
+            f"rung.yaml: data.{split} is null",
+            "the wizard's data page splits a file",
+        )
+    file = root / project.tune.recipe
+    recipe = load_recipe(file) if file.exists() else None
+    return data_question(
+        path,
+        root,
+        (recipe.model if recipe is not None else project.model).model_dump(),
+        max_length=recipe.data.max_length if recipe is not None else None,
+        shape=project.data.shape,
+        columns=project.data.columns,
+        loss_on=recipe.data.loss_on if recipe is not None else "assistant",
+        held_out=project.data.test,
+        label=project.data.label,
+    )
 
 
 def _ask(asked: dict[str, Any], python: str | None) -> dict[str, Any]:

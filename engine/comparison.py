@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.read import Row, read_rows
-from engine.data.shapes import Conversation, convert, detect_shape
+from engine.data.shapes import Conversation, convert, detect_shape, rename_columns
 from engine.errors import EngineError
 from engine.generation import Lineup
 from engine.recipe.yaml_text import read_yaml
@@ -171,5 +171,6 @@ def _answers(folder: RunFolder) -> bool:
 
 
 def _conversations(rows: Sequence[Row], shape: str, columns: dict[str, str]) -> list[Conversation]:
-    examples, _ = convert(rows, detect_shape(rows) if shape == "auto" else shape, columns)
+    renamed = rename_columns(rows, columns)
+    examples, _ = convert(renamed, detect_shape(renamed) if shape == "auto" else shape)
     return [example for example in examples if isinstance(example, Conversation) and example.prompt]

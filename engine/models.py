@@ -79,6 +79,18 @@ def load_tokenizer(model: ModelSettings, root: Path) -> "PreTrainedTokenizerBase
     return tokenizer
 
 
+def generation_stop_ids(model: ModelSettings, root: Path) -> list[int]:
+    """The ids at which the model's own generation_config.json stops: some end a turn with another token than a text."""
+    from transformers import GenerationConfig
+
+    try:
+        config = GenerationConfig.from_pretrained(model_source(model.name, root), revision=model.revision)
+    except OSError:
+        return []  # The model brings none.
+    ids = config.eos_token_id
+    return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+
+
 def read_template(name: str, root: Path) -> str:
     """The text of a chat template: a built-in's by name, or a file's."""
     builtin = TEMPLATE_FOLDER / f"{name}.jinja"

@@ -19,10 +19,10 @@ TURNS = [
     {"role": "assistant", "content": "A cold one."},
 ]
 # These take an answer as a list of text and picture parts only; text of a plain string is not written at all.
-PICTURES = ("idefics", "llava", "smolvlm")
+PICTURES = ()
 SPEC = find_spec("trl")
 FOLDER = Path(SPEC.origin).parent / "chat_templates" if SPEC and SPEC.origin else Path()
-TEMPLATES = sorted(path for path in FOLDER.glob("*.jinja") if not path.stem.startswith(PICTURES))
+TEMPLATES = sorted(path for path in FOLDER.glob("*.jinja") )
 OURS = sorted(TEMPLATE_FOLDER.glob("*.jinja"))
 
 

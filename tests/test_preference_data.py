@@ -86,7 +86,11 @@ def test_system_and_tools_of_a_pair_are_kept() -> None:
         ({"prompt": "a", "chosen": "b", "rejected": 3.5j}, "rejected", "is complex"),
         ({"chosen": [USER, GREEN, USER, GREEN], "rejected": [USER, BLUE, USER, BLUE]}, "chosen", "part before"),
         ({"prompt": [USER, GREEN], "chosen": "b", "rejected": "c"}, "prompt", "ends in assistant's turn"),
-        ({"prompt": [{"role": "bot", "content": "x"}], "chosen": "b", "rejected": "c"}, "prompt turn 1", "role 'bot'"),
+        (
+            {"prompt": [{"role": "fox", "content": "x"}], "chosen": "b", "rejected": "c"},
+            "prompt[0].role",
+            "'fox' is not",
+        ),
         ({"chosen": [USER, GREEN], "rejected": "What colour is grass? Blue."}, "rejected", "one answer is text"),
     ],
 )
@@ -114,6 +118,7 @@ def test_long_pairs_are_left_out_and_said(tmp_path: Path) -> None:
     assert [(problem.line, problem.field) for problem in report.problems] == [(3, "length"), (7, "rejected")]
     assert "max_length is 60" in report.problems[0].reason
     assert report.notes == [
+        "6 pairs from 6 prompts in 6 conversations, which are not torn apart for validation",
         "the chosen answer is the longer one in 100 % of the pairs",
         "pairs longer than max_length, left out: 1 (line 3)",
     ]

@@ -10,8 +10,9 @@ from engine.data.needs import METHOD_SHAPES, PAIRED, wrong_shape
 from engine.data.pairs import encode_answers
 from engine.data.preferences import pairs_from
 from engine.data.read import Problem, Row
-from engine.data.report import LoadedData, lines_of, make_report, nothing_usable, read_shaped
+from engine.data.report import LoadedData, checked, lines_of, make_report, read_shaped, refusal
 from engine.data.shapes import Conversation, Message, convert
+from engine.data.template import TurnsRefused
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -88,19 +89,24 @@ def load_labels(
     kept: list[Labelled] = []
     encoded: list[EncodedLabelled] = []
     long: list[Problem] = []
+    lengths: list[int] = []
     for example in examples:
-        item = encode_labelled(example, tokenizer, template_args)
+        try:
+            item = encode_labelled(example, tokenizer, template_args)
+        except TurnsRefused as error:
+            problems.append(refusal(example, error))
+            continue
+        lengths.append(item.full_length)
         if item.full_length > max_length:
             reason = f"prompt and answer have {item.full_length} tokens, max_length is {max_length}"
             long.append(Problem(example.line, "length", reason, example.source))
         else:
             kept.append(example)
             encoded.append(item)
-    if not encoded:
-        raise nothing_usable(path, [*problems, *long])
-    notes = _notes(encoded, long)
-    report = make_report(read.shape, read.count, kept, encoded, [*problems, *long], stop_ids(tokenizer), notes)
-    return LoadedData(kept, encoded, report)
+    every = [*problems, *long]
+    stops = stop_ids(tokenizer)
+    report = make_report(read.shape, read.count, kept, encoded, every, stops, _notes(encoded, long), lengths)
+    return LoadedData(kept, encoded, checked(path, report))
 
 
 def encode_labelled(
@@ -113,7 +119,7 @@ def encode_labelled(
 
 
 def _from_labels(rows: Sequence[Row]) -> tuple[list[Labelled], list[Problem]]:
-    chats, problems = convert(rows, "prompt_completion", {})
+    chats, problems = convert(rows, "prompt_completion")
     labels = {(row.source, row.line): _label(row.fields.get("label")) for row in rows}
     examples = []
     for chat in chats:

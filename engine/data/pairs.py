@@ -9,8 +9,10 @@ from engine.data.encode import encode, stop_ids
 from engine.data.needs import PAIRED, wrong_shape
 from engine.data.preferences import Pair, pairs_from
 from engine.data.read import Problem
-from engine.data.report import LoadedData, lines_of, make_report, nothing_usable, read_shaped
+from engine.data.report import LoadedData, checked, group_of, lines_of, make_report, read_shaped, refusal
 from engine.data.shapes import Conversation
+from engine.data.template import TurnsRefused
+from engine.files import canonical_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -71,20 +73,26 @@ def load_pairs(
     problems = [*read.problems, *faults]
     kept: list[Pair] = []
     encoded: list[EncodedPair] = []
+    every: list[EncodedPair] = []
     long: list[Problem] = []
     for pair in pairs:
-        item = encode_pair(pair, tokenizer, template_args)
+        try:
+            item = encode_pair(pair, tokenizer, template_args)
+        except TurnsRefused as error:
+            problems.append(refusal(pair, error))
+            continue
+        every.append(item)
         if item.full_length > max_length:
             reason = f"prompt and longer answer have {item.full_length} tokens, max_length is {max_length}"
             long.append(Problem(pair.line, "length", reason, pair.source))
         else:
             kept.append(pair)
             encoded.append(item)
-    if not encoded:
-        raise nothing_usable(path, [*problems, *long])
-    notes = _notes(encoded, long)
-    report = make_report(read.shape, read.count, kept, encoded, [*problems, *long], stop_ids(tokenizer), notes)
-    return LoadedData(kept, encoded, report)
+    report = make_report(
+        read.shape, read.count, kept, encoded, [*problems, *long], stop_ids(tokenizer), _notes(pairs, every, long),
+        [item.full_length for item in every],
+    )  # fmt: skip
+    return LoadedData(kept, encoded, checked(path, report))
 
 
 def encode_pair(
@@ -115,9 +123,17 @@ def encode_answers(
     return items[0].input_ids[:shared], [item.input_ids[shared:end] for item, end in zip(items, ends, strict=True)]
 
 
-def _notes(encoded: Sequence[EncodedPair], long: Sequence[Problem]) -> list[str]:
-    longer = sum(len(item.chosen_ids) > len(item.rejected_ids) for item in encoded)
-    notes = [f"the chosen answer is the longer one in {100 * longer / len(encoded):.0f} % of the pairs"]
+def _notes(pairs: Sequence[Pair], every: Sequence[EncodedPair], long: Sequence[Problem]) -> list[str]:
+    """What is so of all pairs, those that are too long to be used among them."""
+    if not every:
+        return []
+    prompts = len({canonical_json(pair.prompt) for pair in pairs})
+    groups = len({group_of(pair) for pair in pairs})
+    longer = sum(len(item.chosen_ids) > len(item.rejected_ids) for item in every)
+    notes = [
+        f"{len(pairs)} pairs from {prompts} prompts in {groups} conversations, which are not torn apart for validation",
+        f"the chosen answer is the longer one in {100 * longer / len(every):.0f} % of the pairs",
+    ]
     if long:
         notes.append(f"pairs longer than max_length, left out: {len(long)} ({lines_of(long)})")
     return notes

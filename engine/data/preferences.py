@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.data.read import Problem, Row
-from engine.data.shapes import (
-    ROLES,
-    Conversation,
+from engine.data.shapes import Conversation, is_transcript
+from engine.data.turns import (
     Message,
     RowFault,
-    is_transcript,
     make_turn,
     read_text,
+    read_tools,
     read_turns,
     system_turns,
+    with_system,
 )
 
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):[ \t]*")
-_PROMPT_FIELDS = ("prompt", "messages", "question", "instruction")
+_PROMPT_FIELDS = ("prompt", "messages", "conversations", "question", "instruction")
 
 
 @dataclass(frozen=True)
@@ -76,22 +76,22 @@ def _pair(row: Row) -> Pair:
         prompt = [*system_turns(row), *prompt]
     elif isinstance(chosen, list) and isinstance(rejected, list):
         prompt, chosen, rejected = _split_turns(chosen, rejected)
+        prompt = with_system(row, prompt) if prompt else prompt
     else:
         raise RowFault("rejected", "one answer is text and the other turns")
     _check_prompt(prompt)
-    tools = row.fields.get("tools")
     last, other = _last_turn(chosen, "chosen"), _last_turn(rejected, "rejected")
     if last == other:
         raise RowFault("rejected", "both answers are the same: nothing can be learned from them")
-    return Pair(prompt, last, other, row.source, row.line, tools)
+    return Pair(prompt, last, other, row.source, row.line, read_tools(row))
 
 
 def _answer(row: Row, field: str) -> str | list[Message]:
     value = row.fields.get(field)
-    if isinstance(value, list):
-        return read_turns(row, field, "role", "content")
-    if isinstance(value, dict) and "content" in value:
-        return [make_turn(str(value.get("role") or "assistant"), str(value["content"]))]
+    if isinstance(value, dict) and isinstance(value.get("content"), str) and "role" not in value:
+        return [make_turn("assistant", value["content"])]
+    if isinstance(value, (list, dict)):
+        return read_turns(row, field)
     text = read_text(row, field)
     return _transcript(text, field) if is_transcript(text) else text
 
@@ -99,7 +99,7 @@ def _answer(row: Row, field: str) -> str | list[Message]:
 def _explicit_prompt(row: Row, field: str) -> list[Message]:
     value = row.fields[field]
     if isinstance(value, list):
-        return read_turns(row, field, "role", "content")
+        return with_system(row, read_turns(row, field))
     text = read_text(row, field)
     if is_transcript(text) or text.lstrip().startswith("Human:"):
         turns = _transcript(text, field)
@@ -148,9 +148,6 @@ def _transcript(text: str, field: str) -> list[Message]:
 def _check_prompt(prompt: list[Message]) -> None:
     if not prompt:
         raise RowFault("prompt", "is missing: the two answers share no turns before they differ")
-    for number, turn in enumerate(prompt):
-        if turn["role"] not in ROLES:
-            raise RowFault(f"prompt turn {number + 1}", f"role {turn['role']!r} is not one of {', '.join(ROLES)}")
     if prompt[-1]["role"] not in ("user", "tool"):
         raise RowFault("prompt", f"ends in {prompt[-1]['role']}'s turn; an answer follows the user's")
 

@@ -9,13 +9,24 @@ from engine.data.encode import encode_prompt
 from engine.data.needs import METHOD_SHAPES, PAIRED, wrong_shape
 from engine.data.preferences import pairs_from
 from engine.data.read import Problem, Row
-from engine.data.report import LoadedData, lines_of, make_report, nothing_usable, read_shaped
-from engine.data.shapes import Conversation, Message, RowFault, convert, make_turn, read_text, read_turns, system_turns
+from engine.data.report import LoadedData, checked, lines_of, make_report, read_shaped, refusal
+from engine.data.shapes import Conversation, convert
+from engine.data.template import TurnsRefused
+from engine.data.turns import (
+    Message,
+    RowFault,
+    make_turn,
+    read_text,
+    read_tools,
+    read_turns,
+    with_system,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _REFERENCES = ("reference", "answer", "solution", "target", "ground_truth")
+_PROMPT_FIELDS = ("prompt", "messages", "question", "instruction")
 _TURN_FIELDS = ("prompt", "messages", "conversations", "system", "input", "instruction", "question")
 
 
@@ -75,19 +86,23 @@ def load_prompts(
     kept: list[Prompted] = []
     encoded: list[EncodedPrompt] = []
     long: list[Problem] = []
+    lengths: list[int] = []
     for example in examples:
-        ids = encode_prompt(example.prompt, tokenizer, template_args)
+        try:
+            ids = encode_prompt(example.prompt, tokenizer, template_args)
+        except TurnsRefused as error:
+            problems.append(refusal(example, error))
+            continue
+        lengths.append(len(ids))
         if len(ids) > max_prompt_length:
             reason = f"the prompt has {len(ids)} tokens, {max_prompt_length} leave room for the answer"
             long.append(Problem(example.line, "length", reason, example.source))
         else:
             kept.append(example)
             encoded.append(EncodedPrompt(ids, example.source, example.line))
-    if not encoded:
-        raise nothing_usable(path, [*problems, *long])
     notes = [f"prompts too long, left out: {len(long)} ({lines_of(long)})"] if long else []
-    report = make_report(read.shape, read.count, kept, encoded, [*problems, *long], set(), notes)
-    return LoadedData(kept, encoded, report)
+    report = make_report(read.shape, read.count, kept, encoded, [*problems, *long], set(), notes, lengths)
+    return LoadedData(kept, encoded, checked(path, report))
 
 
 def prompts_from(rows: Sequence[Row], shape: str) -> tuple[list[Prompted], list[Problem]]:
@@ -100,7 +115,7 @@ def prompts_from(rows: Sequence[Row], shape: str) -> tuple[list[Prompted], list[
             for pair in pairs
         ], problems
     if shape != "prompts":
-        chats, problems = convert(rows, shape, {})
+        chats, problems = convert(rows, shape)
         return [
             Prompted(
                 chat.prompt, chat.reference, chat.source, chat.line, _rest(fields[chat.source, chat.line]), chat.tools
@@ -119,15 +134,20 @@ def prompts_from(rows: Sequence[Row], shape: str) -> tuple[list[Prompted], list[
 
 
 def _prompted(row: Row) -> Prompted:
-    if isinstance(row.fields.get("prompt"), list):
-        prompt = read_turns(row, "prompt", "role", "content")
-        if prompt[-1]["role"] == "assistant":
-            raise RowFault("prompt", "ends in an answer; a prompt ends in the user's turn")
+    field = next((name for name in _PROMPT_FIELDS if row.fields.get(name)), "prompt")
+    value = row.fields.get(field)
+    if isinstance(value, list):
+        turns = read_turns(row, field)
     else:
-        prompt = [*system_turns(row), make_turn("user", read_text(row, "prompt"))]
+        extra = row.fields.get("input") if field == "instruction" else None
+        text = read_text(row, field)
+        turns = [make_turn("user", f"{text}\n\n{extra}" if extra else text)]
+    prompt = with_system(row, turns)
+    if prompt[-1]["role"] not in ("user", "tool"):
+        raise RowFault(field, f"ends in {prompt[-1]['role']}'s turn; a prompt ends in the user's")
     name = next((name for name in _REFERENCES if row.fields.get(name) is not None), None)
     reference = None if name is None else str(row.fields[name])
-    return Prompted(prompt, reference, row.source, row.line, _rest(row.fields), row.fields.get("tools"))
+    return Prompted(prompt, reference, row.source, row.line, _rest(row.fields), read_tools(row))
 
 
 def _rest(fields: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.data.encode import Encoded, LossOn, encode, stop_ids
 from engine.data.read import Problem, Row, read_rows
 from engine.data.shapes import Example, Passage, convert, detect_shape, rename_columns
+from engine.data.template import TurnsRefused
 from engine.errors import EngineError
 from engine.files import canonical_json, sha256_text
 
@@ -32,10 +33,30 @@ class DataReport:
     stop_token_trained: int
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    """Of every row that could be tokenised, in ascending order; also of those that are too long to be used."""
 
     def to_json(self) -> dict[str, Any]:
         """The report as CONTRACTS' `check DATA` prints it."""
-        return asdict(self) | {"problems": [problem.to_json() for problem in self.problems]}
+        bins = [asdict(each) for each in length_bins(self.lengths)]
+        return asdict(self) | {"problems": [problem.to_json() for problem in self.problems], "lengths": bins}
+
+
+@dataclass(frozen=True)
+class LengthBin:
+    """How many rows have `low` to `high` tokens."""
+
+    low: int
+    high: int
+    rows: int
+
+
+class NothingUsable(EngineError):
+    """No row of a data source can be used; the report says why, row by row."""
+
+    def __init__(self, message: str, details: str, hint: str, report: DataReport) -> None:
+        super().__init__(message, details, hint)
+        self.report = report
 
 
 class EncodedRow(Protocol):
@@ -92,7 +113,7 @@ def read_shaped(path: Path, shape: str = "auto", columns: dict[str, str] | None 
 def read_examples(path: Path, shape: str, columns: dict[str, str]) -> tuple[str, list[Example], list[Problem], int]:
     """(shape, examples, problems, rows in all) of a data source; `auto` is detected."""
     read = read_shaped(path, shape, columns)
-    examples, faults = convert(read.rows, read.shape, {})
+    examples, faults = convert(read.rows, read.shape)
     return read.shape, examples, read.problems + faults, read.count
 
 
@@ -111,24 +132,39 @@ def load_data(
     found, examples, problems, num_rows = read_examples(path, shape, columns or {})
     encoded: list[Encoded] = []
     kept: list[Example] = []
+    lengths: list[int] = []
+    refused: list[Problem] = []
     for example in examples:
-        item = encode(example, tokenizer, max_length, loss_on, template_args)
+        try:
+            item = encode(example, tokenizer, max_length, loss_on, template_args)
+        except TurnsRefused as error:
+            refused.append(refusal(example, error))
+            continue
+        lengths.append(item.full_length)
         if item.trained_tokens == 0:
             reason = f"no trained token is left: {item.full_length} tokens, max_length {max_length}"
             problems.append(Problem(item.line, "answer", reason, item.source))
             continue
         encoded.append(item)
         kept.append(example)
-    if not encoded:
-        raise nothing_usable(path, problems)
-    report = make_report(found, num_rows, kept, encoded, problems, stop_ids(tokenizer, model_stop_ids))
-    return LoadedData(kept, encoded, report)
+    stops = stop_ids(tokenizer, model_stop_ids)
+    report = make_report(found, num_rows, kept, encoded, [*problems, *refused], stops, lengths=lengths)
+    return LoadedData(kept, encoded, checked(path, report))
 
 
-def nothing_usable(path: Path, problems: Sequence[Problem]) -> EngineError:
-    """The error for a data source of which no row can be used."""
-    details = "\n".join(f"{p.source} line {p.line}: {p.field}: {p.reason}" for p in problems[:5])
-    return EngineError(f"No row of {path} can be used", details, "mend the rows, or raise data.max_length")
+def refusal(example: Any, error: TurnsRefused) -> Problem:
+    """The problem of a row that the chat template doesn't take."""
+    return Problem(example.line, "chat template", error.reason, example.source)
+
+
+def checked(path: Path, report: DataReport) -> DataReport:
+    """The report itself. Raises NothingUsable when no row can be used."""
+    if report.used == 0:
+        first = report.problems[:5]
+        details = "\n".join(f"{p.source} line {p.line}: {p.field}: {p.reason}" for p in first)
+        message = f"No row of {path} can be used"
+        raise NothingUsable(message, details, "mend the rows, or raise data.max_length", report)
+    return report
 
 
 def subset(data: LoadedData, numbers: Sequence[int]) -> LoadedData:
@@ -147,6 +183,14 @@ def subset(data: LoadedData, numbers: Sequence[int]) -> LoadedData:
     return LoadedData([data.examples[number] for number in numbers], encoded, report)
 
 
+def with_stops(data: LoadedData, stops: Sequence[int]) -> LoadedData:
+    """The data with its stop tokens counted by these ids, where none of the tokenizer's own was found."""
+    if data.report.stop_token_trained or not stops:
+        return data
+    count = sum(1 for item in data.encoded if not set(stops).isdisjoint(item.learned))
+    return replace(data, report=replace(data.report, stop_token_trained=count))
+
+
 def make_report(
     shape: str,
     num_rows: int,
@@ -155,9 +199,10 @@ def make_report(
     problems: Sequence[Problem],
     stops: set[int],
     notes: Sequence[str] = (),
+    lengths: Sequence[int] | None = None,
 ) -> DataReport:
-    """The report on rows of any kind."""
-    lengths = sorted(item.full_length for item in encoded)
+    """The report on rows of any kind. `lengths`: of all rows, where some are too long to be used."""
+    used = sorted(item.full_length for item in encoded)
     cut = [item for item in encoded if item.cut > 0]
     said = list(notes)
     if cut:
@@ -171,12 +216,27 @@ def make_report(
         truncated=len(cut),
         answers_cut=sum(1 for item in cut if item.answer_cut),
         duplicates=len(examples) - len({example_hash(example) for example in examples}),
-        longest=lengths[-1],
-        median_length=lengths[len(lengths) // 2],
+        longest=used[-1] if used else 0,
+        median_length=used[len(used) // 2] if used else 0,
         stop_token_trained=sum(1 for item in encoded if not stops.isdisjoint(item.learned)),
         problems=sorted(problems, key=lambda problem: (problem.source, problem.line)),
         notes=said,
+        lengths=used if lengths is None else sorted(lengths),
     )
+
+
+def length_bins(lengths: Sequence[int], most: int = 12) -> list[LengthBin]:
+    """A histogram of at most `most` bins of one width (1, 2 or 5 times a power of ten), from the shortest length on."""
+    if not lengths:
+        return []
+    low, high = min(lengths), max(lengths)
+    widths = (step * 10**power for power in range(19) for step in (1, 2, 5))
+    width = next(width for width in widths if high // width - low // width < most)
+    counts = [0] * (high // width - low // width + 1)
+    for length in lengths:
+        counts[length // width - low // width] += 1
+    start = low // width * width
+    return [LengthBin(start + at * width, start + (at + 1) * width - 1, count) for at, count in enumerate(counts)]
 
 
 def _count_rows(encoded: Sequence[EncodedRow]) -> int:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.data.encode import Encoded, encode, stop_ids
 from engine.data.needs import METHOD_SHAPES, wrong_shape
-from engine.data.read import COMPRESSIONS, DATA_SUFFIXES, Problem
-from engine.data.report import LoadedData, make_report, nothing_usable, read_shaped
+from engine.data.read import Problem, data_kind
+from engine.data.report import LoadedData, checked, make_report, read_shaped, refusal
 from engine.data.shapes import Example, Passage, convert
+from engine.data.template import TurnsRefused
 from engine.retrieval.loaders import load_documents
 
 if TYPE_CHECKING:
@@ -37,21 +38,25 @@ def load_running_text(
     found, texts, problems, count = _read(path, shape, columns or {})
     windows: list[Encoded] = []
     owners: list[Example] = []
+    lengths: list[int] = []
     for text in texts:
-        whole = encode(text, tokenizer, _ANY_LENGTH, "all", template_args)
+        try:
+            whole = encode(text, tokenizer, _ANY_LENGTH, "all", template_args)
+        except TurnsRefused as error:
+            problems.append(refusal(text, error))
+            continue
+        lengths.append(whole.tokens)
         if whole.tokens < _SHORTEST:
             problems.append(Problem(text.line, "text", "is a single token", text.source))
             continue
         pieces = windows_of(whole, max_length)
         windows += pieces
         owners += [text] * len(pieces)
-    if not windows:
-        raise nothing_usable(path, problems)
     notes = []
     if len(windows) > len(texts):
         notes.append(f"{len(texts)} texts are cut into {len(windows)} windows of at most {max_length} tokens")
-    report = make_report(found, count, texts, windows, problems, stop_ids(tokenizer), notes)
-    return LoadedData(owners, windows, report)
+    report = make_report(found, count, texts, windows, problems, stop_ids(tokenizer), notes, lengths)
+    return LoadedData(owners, windows, checked(path, report))
 
 
 def windows_of(whole: Encoded, max_length: int) -> list[Encoded]:
@@ -67,13 +72,8 @@ def windows_of(whole: Encoded, max_length: int) -> list[Encoded]:
 def is_documents(path: Path) -> bool:
     """Whether a path holds documents rather than data rows."""
     if path.is_dir():
-        return not any(_is_rows(file) for file in path.rglob("*") if file.is_file())
-    return path.is_file() and not _is_rows(path)
-
-
-def _is_rows(file: Path) -> bool:
-    suffixes = [suffix for suffix in file.suffixes if suffix not in COMPRESSIONS]
-    return bool(suffixes) and suffixes[-1] in DATA_SUFFIXES
+        return not any(data_kind(file) is not None for file in path.rglob("*") if file.is_file())
+    return path.is_file() and data_kind(path) is None
 
 
 def _read(path: Path, shape: str, columns: dict[str, str]) -> tuple[str, Sequence[Example], list[Problem], int]:
@@ -85,5 +85,5 @@ def _read(path: Path, shape: str, columns: dict[str, str]) -> tuple[str, Sequenc
     read = read_shaped(path, shape, columns)
     if read.shape not in METHOD_SHAPES["cpt"]:
         raise wrong_shape(str(path), read.shape, METHOD_SHAPES["cpt"])
-    examples, faults = convert(read.rows, read.shape, {})
+    examples, faults = convert(read.rows, read.shape)
     return read.shape, examples, [*read.problems, *faults], read.count

@@ -10,13 +10,9 @@ from typing import Any
 
 from engine.data.needs import wrong_shape
 from engine.data.read import Problem, Row
+from engine.data.turns import Message as Message
+from engine.data.turns import RowFault, make_turn, read_text, read_tools, read_turns, with_system
 from engine.errors import EngineError
-
-Message = dict[str, Any]
-ROLES = ("system", "user", "assistant", "tool", "developer")
-_SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant",
-             "chatgpt": "assistant", "bot": "assistant", "system": "system", "tool": "tool",
-             "function_response": "tool", "observation": "tool"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,15 +47,6 @@ class Passage:
 Example = Conversation | Passage
 
 
-class RowFault(Exception):
-    """A field of the row at hand that can't be used."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field = field
-        self.reason = reason
-
-
 def detect_shape(rows: Sequence[Row]) -> str:
     """The shape of the rows, told from the fields of the first thousand. Raises EngineError when none fits."""
     found = Counter(_shape_of(row.fields) for row in rows[:1000])
@@ -74,7 +61,7 @@ def detect_shape(rows: Sequence[Row]) -> str:
     return max(named)[1]
 
 
-def convert(rows: Sequence[Row], shape: str, columns: dict[str, str]) -> tuple[list[Example], list[Problem]]:
+def convert(rows: Sequence[Row], shape: str) -> tuple[list[Example], list[Problem]]:
     """Examples in the order of the rows, and a problem for each row that can't be one."""
     converter = _CONVERTERS.get(shape)
     if converter is None:
@@ -83,15 +70,25 @@ def convert(rows: Sequence[Row], shape: str, columns: dict[str, str]) -> tuple[l
     problems: list[Problem] = []
     for row in rows:
         try:
-            examples.append(converter(_renamed(row, columns)))
+            examples.append(converter(row))
         except RowFault as fault:
             problems.append(Problem(row.line, fault.field, fault.reason, row.source))
     return examples, problems
 
 
 def rename_columns(rows: Sequence[Row], columns: dict[str, str]) -> list[Row]:
-    """The rows with the recipe's `columns` applied (wanted field: column of the file)."""
-    return [_renamed(row, columns) for row in rows] if columns else list(rows)
+    """The rows with the recipe's `columns` applied (wanted field: column of the file).
+
+    A row without such a column lacks the field. Raises EngineError for a column that no row has.
+    """
+    for column in columns.values():
+        if not any(column in row.fields for row in rows):
+            raise EngineError(
+                f"{rows[0].source} has no column {column!r}",
+                f"line {rows[0].line} has: {', '.join(rows[0].fields)}",
+                "correct data.columns in the recipe",
+            )
+    return [_renamed(row, columns) for row in rows]
 
 
 def is_transcript(value: Any) -> bool:
@@ -100,13 +97,14 @@ def is_transcript(value: Any) -> bool:
 
 
 def _shape_of(fields: dict[str, Any]) -> str | None:
-    names = set(fields)
+    # Tables give every row every column: an empty one says nothing of the shape.
+    names = {name for name, value in fields.items() if value is not None}
     if {"chosen", "rejected"} <= names:
         return "hh" if is_transcript(fields["chosen"]) and "prompt" not in names else "preference"
     if {"prompt", "completion", "label"} <= names:
         return "kto"
     if "messages" in names:
-        return "messages"
+        return "messages" if _is_answered(fields["messages"]) else "prompts"
     if "conversations" in names:
         return "conversations"
     if {"instruction", "output"} <= names:
@@ -117,38 +115,43 @@ def _shape_of(fields: dict[str, Any]) -> str | None:
         return "question_answer"
     if "text" in names:
         return "text"
-    return "prompts" if "prompt" in names else None
+    return "prompts" if names & {"prompt", "question", "instruction"} else None
+
+
+def _is_answered(turns: Any) -> bool:
+    """Whether turns end in an answer, or are of no known form, which the reading of the row tells better."""
+    last = turns[-1] if isinstance(turns, list) and turns else None
+    return not isinstance(last, dict) or last.get("role", last.get("from")) not in ("user", "human")
 
 
 def _renamed(row: Row, columns: dict[str, str]) -> Row:
-    if not columns:
-        return row
-    missing = [column for column in columns.values() if column not in row.fields]
-    if missing:
-        raise EngineError(
-            f"{row.source} has no column {missing[0]!r}", f"line {row.line} has: {', '.join(row.fields)}",
-            "correct data.columns in the recipe",
-        )  # fmt: skip
-    return Row(row.fields | {wanted: row.fields[column] for wanted, column in columns.items()}, row.source, row.line)
+    named = {wanted: row.fields.get(column) for wanted, column in columns.items()}
+    return Row(row.fields | named, row.source, row.line)
 
 
 def _from_messages(row: Row) -> Conversation:
-    return _conversation(row, read_turns(row, "messages", "role", "content"))
+    return _conversation(row, read_turns(row, "messages"))
 
 
 def _from_sharegpt(row: Row) -> Conversation:
-    turns = read_turns(row, "conversations", "from", "value")
-    for number, turn in enumerate(turns):
-        if turn["role"] not in _SPEAKERS:
-            raise RowFault(f"conversations[{number}].from", f"{turn['role']!r} is not a known speaker")
-    return _conversation(row, [{**turn, "role": _SPEAKERS[turn["role"]]} for turn in turns])
+    return _conversation(row, read_turns(row, "conversations"))
 
 
 def _from_alpaca(row: Row) -> Conversation:
     instruction, output = read_text(row, "instruction"), read_text(row, "output")
     extra = row.fields.get("input") or ""
     user = f"{instruction}\n\n{extra}" if extra else instruction
-    return _conversation(row, [*system_turns(row), make_turn("user", user), make_turn("assistant", output)])
+    return _conversation(row, [*_history(row), make_turn("user", user), make_turn("assistant", output)])
+
+
+def _history(row: Row) -> list[Message]:
+    """Earlier questions with their answers, which some alpaca rows carry as pairs."""
+    turns: list[Message] = []
+    for number, pair in enumerate(row.fields.get("history") or []):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            raise RowFault(f"history[{number}]", "is not a question with its answer")
+        turns += [make_turn("user", pair[0]), make_turn("assistant", pair[1])]
+    return turns
 
 
 def _from_prompt_completion(row: Row) -> Conversation:
@@ -166,69 +169,23 @@ def _from_text(row: Row) -> Passage:
 def _prompted(row: Row, prompt_field: str, answer_field: str) -> Conversation:
     prompt, answer = row.fields.get(prompt_field), row.fields.get(answer_field)
     if isinstance(prompt, list):
-        before = read_turns(row, prompt_field, "role", "content")
+        before = read_turns(row, prompt_field)
     else:
-        before = [*system_turns(row), make_turn("user", read_text(row, prompt_field))]
-    if isinstance(answer, list):
-        return _conversation(row, before + read_turns(row, answer_field, "role", "content"))
+        before = [make_turn("user", read_text(row, prompt_field))]
+    if isinstance(answer, (list, dict)):
+        return _conversation(row, before + read_turns(row, answer_field))
     return _conversation(row, [*before, make_turn("assistant", read_text(row, answer_field))])
 
 
-def read_turns(row: Row, field: str, role_key: str, content_key: str) -> list[Message]:
-    """A field that holds turns, as messages. Raises RowFault for what is not one."""
-    turns = row.fields.get(field)
-    if not isinstance(turns, list) or not turns:
-        raise RowFault(field, "is not a list of turns" if turns else "is missing or empty")
-    messages = []
-    for number, turn in enumerate(turns):
-        if not isinstance(turn, dict) or role_key not in turn:
-            raise RowFault(f"{field}[{number}]", f"a turn is an object with {role_key} and {content_key}")
-        content = turn.get(content_key)
-        if content is None and not turn.get("tool_calls"):
-            raise RowFault(f"{field}[{number}].{content_key}", "is missing")
-        if content is not None and not isinstance(content, (str, list)):
-            raise RowFault(f"{field}[{number}].{content_key}", f"is {type(content).__name__}, not text")
-        rest = {key: value for key, value in turn.items() if key not in {role_key, content_key}}
-        messages.append({"role": turn[role_key], "content": content if content is not None else "", **rest})
-    return messages
-
-
-def _conversation(row: Row, messages: list[Message]) -> Conversation:
-    for number, message in enumerate(messages):
-        if message["role"] not in ROLES:
-            raise RowFault(f"turn {number + 1}", f"role {message['role']!r} is not one of {', '.join(ROLES)}")
+def _conversation(row: Row, turns: list[Message]) -> Conversation:
+    messages = with_system(row, turns)
     if messages[-1]["role"] != "assistant":
         raise RowFault("messages", f"the last turn is {messages[-1]['role']}'s; there is no answer to learn")
     if not any(message["role"] == "user" for message in messages):
         raise RowFault("messages", "no turn of the user's")
     if not str(messages[-1]["content"]).strip() and not messages[-1].get("tool_calls"):
         raise RowFault("answer", "is empty")
-    return Conversation(messages, row.source, row.line, row.fields.get("tools"))
-
-
-def read_text(row: Row, field: str) -> str:
-    """A field's text. Raises RowFault when it is missing, empty or something else."""
-    value = row.fields.get(field)
-    if value is None:
-        raise RowFault(field, "is missing")
-    if isinstance(value, (int, float)):
-        return str(value)
-    if not isinstance(value, str):
-        raise RowFault(field, f"is {type(value).__name__}, not text")
-    if not value.strip():
-        raise RowFault(field, "is empty")
-    return value
-
-
-def system_turns(row: Row) -> list[Message]:
-    """The row's `system` field as a turn, where it has one."""
-    system = row.fields.get("system")
-    return [make_turn("system", system)] if isinstance(system, str) and system.strip() else []
-
-
-def make_turn(role: str, content: str) -> Message:
-    """One message."""
-    return {"role": role, "content": content}
+    return Conversation(messages, row.source, row.line, read_tools(row))
 
 
 _CONVERTERS: dict[str, Callable[[Row], Example]] = {

@@ -55,7 +55,7 @@ def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
     rows, problems = read_rows(path)
     renamed = rename_columns(rows, data.columns)
     shape = detect_shape(renamed) if data.shape == "auto" else data.shape
-    converted, faults = convert(renamed, shape, {})
+    converted, faults = convert(renamed, shape)
     fields = {(row.source, row.line): row.fields for row in renamed}
     examples: list[EvaluationExample] = []
     seen: dict[str, int] = {}

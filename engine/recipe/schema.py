@@ -70,8 +70,15 @@ class ReplaySettings(Strict):
 class DataSettings(Strict):
     """Examples and how they are read."""
 
-    train: str = Field(description="training rows: JSONL, JSON, CSV, Parquet, or a folder of them")
+    train: str = Field(
+        description="training rows: JSONL, JSON, CSV, TSV or Parquet, also .gz, .xz or .zst; a folder of them; a hub id"
+    )
     validation: str | None = Field(None, description="rows for choosing; null: 10 % of the training rows, at most 200")
+    split: str | None = Field(None, description="split of a hub data set, or of a folder like one; null: train")
+    validation_split: str | None = Field(None, description="the split of it that holds the rows for choosing")
+    revision: str | None = Field(None, description="hub branch, tag or commit of the data; null: the default branch")
+    streaming: bool = Field(False, description="download no more of a hub data set than the rows that are read")
+    max_rows: Positive | None = Field(None, description="rows of a hub data set that are read at most; null: all")
     shape: Shape = Field("auto", description="what a row holds; auto: told from its fields")
     columns: dict[str, str] = Field(default_factory=dict, description="wanted field: column of the file")
     max_length: Positive = Field(1024, description="tokens of one example; what is longer is cut, and said")

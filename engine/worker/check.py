@@ -8,14 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.data.load import load_any
+from engine.data.hub import training_source, validation_source
 from engine.data.report import LoadedData
 from engine.errors import EngineError
 from engine.files import canonical_json
 from engine.forecast import forecast_memory, shape_of_folder
 from engine.methods import check_block, method_module
-from engine.models import load_tokenizer, model_config, model_source, pick_device, resolve_dtype
-from engine.recipe.schema import ModelSettings, Recipe
+from engine.models import load_tokenizer, model_source, pick_device, resolve_dtype
+from engine.recipe.schema import Recipe
+from engine.worker.check_data import check_data, context_of
 from engine.worker.gate import refusals
 
 Problem = dict[str, str]
@@ -27,29 +28,12 @@ def main() -> int:
     os.dup2(2, 1)
     asked = json.load(sys.stdin)
     try:
-        answer = _check_data(asked) if asked["kind"] == "data" else _check_recipe(asked)
+        answer = check_data(asked) if asked["kind"] == "data" else _check_recipe(asked)
     except EngineError as error:
         answer = {"error": {"message": error.message, "details": error.details, "hint": error.hint}}
     json.dump(answer, answer_stream)
     answer_stream.close()
     return 0
-
-
-def _check_data(asked: dict[str, Any]) -> dict[str, Any]:
-    root = Path(asked["root"])
-    settings = ModelSettings.model_validate(asked["model"])
-    tokenizer = load_tokenizer(settings, root)
-    notes = []
-    if not tokenizer.chat_template:
-        settings = settings.model_copy(update={"chat_template": "plain"})
-        tokenizer = load_tokenizer(settings, root)
-        notes.append("the tokenizer has no chat template: counted under the built-in plain one")
-    limit = asked["max_length"] or _context(settings.name, root) or 1024
-    data = load_any(
-        root / asked["path"], tokenizer, shape=asked["shape"], max_length=limit, template_args=settings.template_args
-    )
-    report = data.report.to_json()
-    return report | {"max_length": limit, "model": settings.name, "notes": report["notes"] + notes}
 
 
 def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
@@ -59,16 +43,17 @@ def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"method": recipe.method, "problems": problems, "forecast": None, "data": {}}
     _attempt(problems, recipe.method, lambda: check_block(recipe, root))
     tokenizer = _attempt(problems, "model.name", lambda: load_tokenizer(recipe.model, root))
-    limit = _attempt(problems, "model.name", lambda: _context(recipe.model.name, root))
+    limit = _attempt(problems, "model.name", lambda: context_of(recipe.model.name, root))
     if limit is not None and recipe.data.max_length > limit:
         reason = f"{recipe.data.max_length} tokens, but the model was made for {limit}"
         problems.append({"field": "data.max_length", "reason": reason, "hint": f"set it to {limit} or less"})
     if tokenizer is None:
         return answer
-    train = _attempt(problems, "data.train", lambda: _load(recipe, root, tokenizer, recipe.data.train))
-    if recipe.data.validation is not None:
-        validation = recipe.data.validation
-        held = _attempt(problems, "data.validation", lambda: _load(recipe, root, tokenizer, validation))
+    train = _attempt(problems, "data.train", lambda: _load(recipe, training_source(recipe.data, root), tokenizer))
+    if recipe.data.validation is not None or recipe.data.validation_split is not None:
+        held = _attempt(
+            problems, "data.validation", lambda: _load(recipe, validation_source(recipe.data, root), tokenizer)
+        )
         if held is not None:
             answer["data"]["validation"] = held.report.to_json()
     if train is None:
@@ -83,8 +68,9 @@ def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _load(recipe: Recipe, root: Path, tokenizer: Any, path: str) -> LoadedData:
-    return method_module(recipe.method).load_data(recipe, root / path, tokenizer)
+def _load(recipe: Recipe, path: Path | None, tokenizer: Any) -> LoadedData:
+    assert path is not None
+    return method_module(recipe.method).load_data(recipe, path, tokenizer)
 
 
 def _forecast(recipe: Recipe, root: Path, train: LoadedData) -> dict[str, Any] | None:
@@ -127,12 +113,3 @@ def _attempt(problems: list[Problem], field: str, action: Callable[[], Any]) -> 
 def _problem(field: str, error: EngineError) -> Problem:
     reason = f"{error.message}: {error.details}" if error.details else error.message
     return {"field": field, "reason": reason, "hint": error.hint}
-
-
-def _context(name: str, root: Path) -> int | None:
-    config = model_config(name, root)
-    config = config.get("text_config", config)
-    for key in ("max_position_embeddings", "n_positions"):
-        if isinstance(config.get(key), int):
-            return int(config[key])
-    return None

@@ -24,6 +24,10 @@ def main(arguments: Sequence[str]) -> int:
         from engine.worker.check import main as check_main
 
         return check_main()
+    if kind == "browse" and not rest:
+        from engine.worker.browse import main as browse_main
+
+        return browse_main()
     if kind == "retrieve" and not rest:
         from engine.worker.retrieve import main as retrieve_main
 

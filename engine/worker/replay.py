@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data.encode import encode, encode_prompt
+from engine.data.hub import local_source
 from engine.data.report import LoadedData, load_data
 from engine.data.shapes import Conversation, Example, Passage
 from engine.errors import EngineError
 from engine.events import Phase, Warned
 from engine.files import read_json_lines, write_json_lines_atomic
-from engine.recipe.schema import Recipe
+from engine.recipe.schema import DataSettings, Recipe
 from engine.runs.folder import RunFolder
 from engine.worker.answers import answer_text, greedy_answers
 from engine.worker.reporter import Reporter
@@ -86,7 +87,8 @@ def _pool(
     if source == "self":
         return list(_own_answers(folder, tokenizer, model, recipe.model.template_args, reporter))
     data = recipe.data
-    loaded = load_data(root / source, tokenizer, max_length=data.max_length, template_args=recipe.model.template_args)
+    path = local_source(source, root, DataSettings(train=source))
+    loaded = load_data(path, tokenizer, max_length=data.max_length, template_args=recipe.model.template_args)
     return loaded.examples
 
 

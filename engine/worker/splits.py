@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.data.hub import training_source, validation_source
 from engine.data.report import LoadedData, group_of, subset
 from engine.errors import EngineError
 from engine.events import Warned
@@ -21,9 +22,10 @@ VALIDATION_SHARE = 0.1
 def read_splits(recipe: Recipe, root: Path, tokenizer: "PreTrainedTokenizerBase") -> tuple[LoadedData, LoadedData]:
     """Training and validation rows; without a validation file a tenth of the training rows is held out."""
     module = method_module(recipe.method)
-    train = module.load_data(recipe, root / recipe.data.train, tokenizer)
-    if recipe.data.validation is not None:
-        return train, module.load_data(recipe, root / recipe.data.validation, tokenizer)
+    train = module.load_data(recipe, training_source(recipe.data, root), tokenizer)
+    chosen_on = validation_source(recipe.data, root)
+    if chosen_on is not None:
+        return train, module.load_data(recipe, chosen_on, tokenizer)
     return hold_out(train, recipe.seed, method_of(recipe.method).validation_most)
 
 

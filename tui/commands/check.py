@@ -2,31 +2,50 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from tui.commands.arguments import positive_int
 from tui.commands.output import print_json
+from tui.glyphs import glyphs
+from tui.histogram import histogram_lines
 from tui.text import count, duration, gibibytes, printable
 
+if TYPE_CHECKING:
+    from engine.project.schema import ProjectData
+
 MOST_SHOWN = 20
+LOSS_ON = ("assistant", "last_turn", "completion", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `rung check` takes."""
-    parser.add_argument("path", metavar="PATH", type=Path, help="a recipe (.yaml), or a data file or folder")
+    parser.add_argument(
+        "path", metavar="PATH", type=Path, help="a recipe (.yaml); or a data file, a folder of them, or a hub id"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", dest="overrides", help="override a recipe's field"
     )
     parser.add_argument("--model", metavar="M", help="data: whose tokenizer counts (the project's, or pocket)")
     parser.add_argument("--max-length", type=positive_int, metavar="N", help="data: longest example, in tokens")
     parser.add_argument("--shape", default="auto", metavar="S", help="data: what a row holds, instead of detecting it")
+    parser.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="A=B,…",
+        help="data: wanted field = column of the file, for example prompt=question",
+    )
+    parser.add_argument("--loss-on", choices=LOSS_ON, default="assistant", help="data: which tokens are learned")
+    parser.add_argument("--split", metavar="S", help="hub data set, or a folder like one: which split (train)")
+    parser.add_argument("--revision", metavar="R", help="hub data set: branch, tag or commit")
+    parser.add_argument("--max-rows", type=positive_int, metavar="N", help="hub data set: read the first N rows only")
+    parser.add_argument("--streaming", action="store_true", help="hub data set: download no more than is read")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON value")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; 1 when something in it would stop a launch."""
-    if not args.path.exists():
+    if not args.path.exists() and (len(args.path.parts) != 2 or args.path.suffix):
         raise EngineError(f"{args.path} does not exist")
     is_recipe = args.path.suffix in (".yaml", ".yml")
     report = _check_recipe(args) if is_recipe else _check_data(args)
@@ -36,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         _print_recipe(report)
     else:
         _print_data(report)
-    return 1 if is_recipe and report["problems"] else 0
+    return 1 if (report["problems"] if is_recipe else not report["used"]) else 0
 
 
 def _check_recipe(args: argparse.Namespace) -> dict[str, Any]:
@@ -59,12 +78,31 @@ def _check_data(args: argparse.Namespace) -> dict[str, Any]:
 
     root = project_root(Path.cwd())
     model: dict[str, Any] | None = None
+    options: dict[str, Any] = {"columns": args.columns, "loss_on": args.loss_on, "split": args.split}
+    options |= {"revision": args.revision, "max_rows": args.max_rows, "streaming": args.streaming}
+    if is_project(root):
+        project = load_project(root)
+        model = project.model.model_dump()
+        options |= {"held_out": project.data.test, "label": project.data.label}
+        if args.columns is None:
+            options["columns"] = project.data.columns if _is_of(project.data, args.path, root) else {}
     if args.model is not None:
         model = {"name": str(Path(args.model).resolve()) if Path(args.model).is_dir() else args.model}
-    elif is_project(root):
-        model = load_project(root).model.model_dump()
     python = load_settings().worker_python or None
-    return check_data(args.path.resolve(), root, model, args.max_length, python, args.shape)
+    path = args.path.resolve() if args.path.exists() else str(args.path)
+    return check_data(path, root, model, args.max_length, python, args.shape, **options)
+
+
+def _is_of(data: "ProjectData", path: Path, root: Path) -> bool:
+    own = (data.train, data.validation, data.test)
+    return any(name is not None and (root / name).resolve() == path.resolve() for name in own)
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(wanted and column for wanted, _, column in pairs):
+        raise argparse.ArgumentTypeError("write it as wanted=column,wanted=column")
+    return {wanted.strip(): column.strip() for wanted, _, column in pairs}
 
 
 def _print_recipe(report: dict[str, Any]) -> None:
@@ -76,6 +114,8 @@ def _print_recipe(report: dict[str, Any]) -> None:
         parts = ", ".join(f"{name} {gibibytes(size)}" for name, size in forecast["memory_bytes"].items())
         print(f"memory    {gibibytes(forecast['total_bytes'])} ({parts})")
         print(f"time      {duration(forecast.get('seconds'))}")
+    for sentence in report.get("plan") or []:
+        print(f"plan      {printable(sentence)}")
     for problem in report["problems"]:
         print(f"STOPS     {problem['field']}: {printable(problem['reason'])}")
         if problem.get("hint"):
@@ -89,11 +129,34 @@ def _print_data(report: dict[str, Any]) -> None:
     print(f"rows      {count(report['rows'])}, used {count(report['used'])}, truncated {count(report['truncated'])}")
     trained, tokens = report["trained_tokens"], report.get("tokens")
     print(f"trained   {count(trained)} tokens" + (f" of {count(tokens)}" if tokens else ""))
+    for name in ("roles", "languages", "labels"):
+        if counts := report.get(name):
+            print(f"{name:<9} {', '.join(f'{printable(each)} {count(number)}' for each, number in counts.items())}")
     if report.get("longest"):
         print(f"lengths   median {count(report.get('median_length'))}, longest {count(report['longest'])} tokens")
+    for line in histogram_lines(report.get("lengths") or [], report.get("max_length"), glyphs("ascii")):
+        print(f"          {line}")
+    copies = f"{count(report['duplicates'])} exact"
+    if "near_duplicates" in report:
+        copies += f", {count(report['near_duplicates'])} near"
+    print(f"copies    {copies}")
+    if report.get("held_out") is not None:
+        print(f"held out  {count(report['held_out'])} rows stand in the held-out set too")
     for note in report.get("notes") or []:
         print(f"note      {printable(note)}")
+    for kind, found in _by_kind(report.get("findings") or []).items():
+        first = found[0]
+        place = f"line {first['line']}, " if first["line"] else ""
+        more = f" (and {count(len(found) - 1)} more rows)" if len(found) > 1 else ""
+        print(f"look at   {kind}: {place}{printable(first['reason'])}{more}")
     for problem in report["problems"][:MOST_SHOWN]:
         print(f"problem   line {problem['line']}, {problem['field']}: {printable(problem['reason'])}")
     if len(report["problems"]) > MOST_SHOWN:
         print(f"          and {len(report['problems']) - MOST_SHOWN} more; --json lists all")
+
+
+def _by_kind(findings: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for finding in findings:
+        kinds.setdefault(finding["kind"], []).append(finding)
+    return kinds

@@ -1,0 +1,227 @@
+"""What is odd about rows that can be used: copies, thin answers, other languages, broken encodings, keys, imbalance."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.data.labels import Labelled
+from engine.data.languages import UNKNOWN, language_of
+from engine.data.preferences import Pair
+from engine.data.prompts import Prompted
+from engine.data.read import Row
+from engine.data.report import LoadedData, example_hash, group_of
+from engine.data.secrets import secrets_in
+from engine.data.shapes import Passage
+from engine.measure.leaks import find_leaks
+from engine.measure.near_duplicates import near_duplicates
+from engine.measure.rows import plain_words
+
+KINDS = {
+    "held out": "stands in the held-out set too",
+    "duplicate": "says the same as another row",
+    "near duplicate": "says nearly the same as another row",
+    "short answer": "has an answer of one word, or none",
+    "truncated": "loses its end at max_length",
+    "left out": "has something that the chat template doesn't write",
+    "language": "is in another language than most",
+    "encoding": "has characters that a wrong decoding leaves",
+    "secret": "has something that looks like a key",
+    "labels": "is of an unbalanced set",
+}
+"""What each kind of finding says of a row."""
+# UTF-8 read as Latin-1 or Windows-1252, the replacement character, control characters.
+_BROKEN = re.compile("[ÃÂ][\x80-\xbf]|â€|\ufffd|ï»¿|[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_MOST_LABELS = 20
+_LEAST_ROWS_A_LABEL = 5
+_LARGEST_SHARE, _LARGEST_RATIO = 0.8, 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something odd about a row that is used; line 0 stands for the whole source."""
+
+    kind: str
+    line: int
+    reason: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Turns by role, rows by language, rows by label (where rows have one), and the findings by kind, then by line."""
+
+    roles: dict[str, int]
+    languages: dict[str, int]
+    labels: dict[str, int]
+    near_duplicates: int
+    held_out: int | None
+    findings: list[Finding]
+
+
+def examine(
+    data: LoadedData,
+    rows: Sequence[Row] = (),
+    held_out: Sequence[Mapping[str, Any]] | None = None,
+    label: str | None = None,
+) -> Examination:
+    """What is odd about the rows that are used.
+
+    `rows` are those of the file, compared with the `held_out` ones; `label` names the column that has a class.
+    """
+    # One text may be in several windows, each with the same example.
+    examples = list({id(example): example for example in data.examples}.values())
+    texts = [_said(example) for example in examples]
+    languages = [language_of(text) for text in texts]
+    labels = _labels(examples, rows, label)
+    near = _near(examples, texts)
+    leaked = [] if held_out is None else _leaked(rows, held_out)
+    findings = [
+        *leaked,
+        *_copies(examples),
+        *near,
+        *_short(examples),
+        *_cut(data),
+        *_other_languages(examples, languages),
+        *_broken(examples, texts),
+        *_secret(examples, texts),
+        *_unbalanced(labels),
+    ]
+    order = list(KINDS)
+    findings.sort(key=lambda finding: (order.index(finding.kind), finding.source, finding.line))
+    return Examination(
+        roles=dict(Counter(role for example in examples for role, _ in turns_of(example)).most_common()),
+        languages=dict(Counter(languages).most_common()),
+        labels=labels,
+        near_duplicates=len(near),
+        held_out=None if held_out is None else len(leaked),
+        findings=findings,
+    )
+
+
+def turns_of(example: Any) -> list[tuple[str, str]]:
+    """(role, text) of each turn of an example of any kind; a pair has two answers, running text one turn of its own."""
+    if isinstance(example, Passage):
+        return [("text", example.text)]
+    if isinstance(example, Pair):
+        turns = [*example.prompt, example.chosen, example.rejected]
+    elif isinstance(example, Labelled):
+        turns = [*example.prompt, example.answer]
+    else:
+        turns = example.prompt if isinstance(example, Prompted) else example.messages
+    return [(str(turn["role"]), str(turn.get("content") or "")) for turn in turns]
+
+
+def _said(example: Any) -> str:
+    return "\n".join(text for _, text in turns_of(example))
+
+
+def _copies(examples: Sequence[Any]) -> Iterator[Finding]:
+    first: dict[str, Any] = {}
+    for example in examples:
+        known = first.setdefault(example_hash(example), example)
+        if known is not example:
+            yield Finding("duplicate", example.line, f"the same as {_place(known, example)}", example.source)
+
+
+def _near(examples: Sequence[Any], texts: Sequence[str]) -> list[Finding]:
+    found: dict[int, Finding] = {}
+    hashes = [example_hash(example) for example in examples]
+    for a, b, similarity in near_duplicates(texts):
+        one, other = examples[a], examples[b]
+        # Answers to one prompt are meant to be compared; exact copies are told apart.
+        of_one_prompt = isinstance(one, (Pair, Labelled)) and group_of(one) == group_of(other)
+        if not of_one_prompt and hashes[a] != hashes[b] and b not in found:
+            reason = f"{similarity:.0%} the same as {_place(one, other)}"
+            found[b] = Finding("near duplicate", other.line, reason, other.source)
+    return list(found.values())
+
+
+def _leaked(rows: Sequence[Row], held_out: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    leaks = find_leaks([row.fields for row in rows], held_out)
+    return [
+        Finding("held out", row.line, f"{leak.kind}: held-out row {leak.test_row}", row.source)
+        for leak in leaks
+        for row in (rows[leak.train_row - 1],)
+    ]
+
+
+def _short(examples: Sequence[Any]) -> Iterator[Finding]:
+    for example in examples:
+        if isinstance(example, (Passage, Prompted)):
+            continue
+        if isinstance(example, Pair):
+            answers = [example.chosen, example.rejected]
+        else:
+            answers = [example.answer if isinstance(example, Labelled) else example.messages[-1]]
+        for answer in answers:
+            words = plain_words(str(answer["content"]))
+            if len(words) <= 1 and not answer.get("tool_calls"):
+                reason = f"the answer is one word: {words[0][:30]}" if words else "the answer has no word"
+                yield Finding("short answer", example.line, reason, example.source)
+
+
+def _cut(data: LoadedData) -> Iterator[Finding]:
+    for item in data.encoded:
+        if item.cut:
+            reason = f"{item.cut} of {item.full_length} tokens are cut off"
+            if item.answer_cut:
+                reason += ", the end of an answer among them"
+            yield Finding("truncated", item.line, reason, item.source)
+        if missing := getattr(item, "left_out", ""):
+            yield Finding("left out", item.line, f"the chat template doesn't write its {missing}", item.source)
+
+
+def _other_languages(examples: Sequence[Any], languages: Sequence[str]) -> Iterator[Finding]:
+    known = Counter(language for language in languages if language != UNKNOWN)
+    if len(known) < 2:
+        return
+    most, count = known.most_common(1)[0]
+    if count * 2 <= known.total():
+        return  # A set in several languages: the counts say so.
+    for example, language in zip(examples, languages, strict=True):
+        if language not in (most, UNKNOWN):
+            yield Finding("language", example.line, f"seems to be {language}; most rows are {most}", example.source)
+
+
+def _broken(examples: Sequence[Any], texts: Sequence[str]) -> Iterator[Finding]:
+    for example, text in zip(examples, texts, strict=True):
+        if (found := _BROKEN.search(text)) is not None:
+            around = text[max(0, found.start() - 10) : found.end() + 10]
+            yield Finding("encoding", example.line, f"characters of a wrong decoding: {around!r}", example.source)
+
+
+def _secret(examples: Sequence[Any], texts: Sequence[str]) -> Iterator[Finding]:
+    for example, text in zip(examples, texts, strict=True):
+        for reason in secrets_in(text):
+            yield Finding("secret", example.line, reason, example.source)
+
+
+def _labels(examples: Sequence[Any], rows: Sequence[Row], column: str | None) -> dict[str, int]:
+    """Rows by label: KTO's, those of the named column, or answers where there are only a few different ones."""
+    if examples and isinstance(examples[0], Labelled):
+        return dict(Counter("good" if example.label else "bad" for example in examples).most_common())
+    if column is not None:
+        return dict(Counter(str(row.fields.get(column)) for row in rows).most_common())
+    answers = Counter(
+        str(example.messages[-1]["content"]).strip() for example in examples if hasattr(example, "messages")
+    )
+    few = 2 <= len(answers) <= _MOST_LABELS and answers.total() >= _LEAST_ROWS_A_LABEL * len(answers)
+    return dict(answers.most_common()) if few else {}
+
+
+def _unbalanced(labels: Mapping[str, int]) -> Iterator[Finding]:
+    if len(labels) < 2:
+        return
+    largest, smallest = max(labels.values()), min(labels.values())
+    total = sum(labels.values())
+    if largest > _LARGEST_SHARE * total or largest >= _LARGEST_RATIO * smallest:
+        name = max(labels, key=lambda label: labels[label])
+        rarest = min(labels, key=lambda label: labels[label])
+        reason = f"{name[:30]!r} has {largest} of {total} rows, {rarest[:30]!r} has {smallest}"
+        yield Finding("labels", 0, reason)
+
+
+def _place(example: Any, seen_from: Any) -> str:
+    return f"line {example.line}" + (f" of {example.source}" if example.source != seen_from.source else "")

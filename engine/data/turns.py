@@ -1,0 +1,149 @@
+"""Chat turns out of a row's fields, whatever the data set calls its speakers and its columns."""
+
+import json
+from typing import Any
+
+from engine.data.read import Row
+
+Message = dict[str, Any]
+ROLES = ("system", "user", "assistant", "tool", "developer")
+_SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant",
+             "chatgpt": "assistant", "bot": "assistant", "system": "system", "tool": "tool",
+             "function_call": "assistant", "function_response": "tool", "observation": "tool"}  # fmt: skip
+
+
+class RowFault(Exception):
+    """A field of the row at hand that can't be used."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason
+
+
+def read_turns(row: Row, field: str) -> list[Message]:
+    """A field that holds turns (role and content, or from and value), as messages. Raises RowFault for what is not."""
+    turns = _from_json(row.fields.get(field))
+    if isinstance(turns, dict):
+        turns = [turns]
+    if not isinstance(turns, list) or not turns:
+        raise RowFault(field, "is not a list of turns" if turns else "is missing or empty")
+    return [_message(turn, f"{field}[{number}]") for number, turn in enumerate(turns)]
+
+
+def read_text(row: Row, field: str) -> str:
+    """A field's text. Raises RowFault when it is missing, empty or something else."""
+    value = row.fields.get(field)
+    if value is None:
+        raise RowFault(field, "is missing")
+    if isinstance(value, (int, float)):
+        return str(value)
+    if not isinstance(value, str):
+        raise RowFault(field, f"is {type(value).__name__}, not text")
+    if not value.strip():
+        raise RowFault(field, "is empty")
+    return value
+
+
+def system_turns(row: Row) -> list[Message]:
+    """The row's `system` field as a turn, where it has one."""
+    system = row.fields.get("system")
+    return [make_turn("system", system)] if isinstance(system, str) and system.strip() else []
+
+
+def with_system(row: Row, messages: list[Message]) -> list[Message]:
+    """The turns behind the row's `system` field, unless they begin with one of their own."""
+    return messages if messages and messages[0]["role"] in ("system", "developer") else system_turns(row) + messages
+
+
+def read_tools(row: Row) -> list[Any] | None:
+    """The row's tools, also where they are written as JSON text; None where it has none."""
+    tools = _from_json(row.fields.get("tools"))
+    if not tools:
+        return None
+    if not isinstance(tools, list):
+        raise RowFault("tools", f"is {type(tools).__name__}, not a list of tools")
+    return [_without_nothings(tool) for tool in tools]
+
+
+def make_turn(role: str, content: str) -> Message:
+    """One message."""
+    return {"role": role, "content": content}
+
+
+def _message(turn: Any, field: str) -> Message:
+    by_speaker = isinstance(turn, dict) and "role" not in turn and "from" in turn
+    keys = ("from", "value") if by_speaker else ("role", "content")
+    role_key, content_key = keys
+    if not isinstance(turn, dict) or not isinstance(turn.get(role_key), str):
+        raise RowFault(field, "a turn is an object with role and content, or with from and value")
+    given = turn[role_key]
+    role = given if given in ROLES else _SPEAKERS.get(given.lower())
+    if role is None:
+        raise RowFault(f"{field}.{role_key}", f"{given!r} is not a known speaker: {', '.join((*ROLES, *_SPEAKERS))}")
+    content = turn.get(content_key)
+    rest = {
+        name: _without_nothings(value)
+        for name, value in turn.items()
+        if name not in keys and value is not None
+    }  # fmt: skip
+    rest["tool_calls"] = _tool_calls(rest.get("tool_calls"), f"{field}.tool_calls")
+    if given == "function_call":
+        rest["tool_calls"], content = _tool_calls(content, f"{field}.{content_key}"), ""
+    if not rest["tool_calls"]:
+        del rest["tool_calls"]
+    if content is None and not rest.get("tool_calls"):
+        raise RowFault(f"{field}.{content_key}", "is missing")
+    return {"role": role, "content": _text_of(content, f"{field}.{content_key}"), **rest}
+
+
+def _text_of(content: Any, field: str) -> str:
+    """A turn's text: as it is, or joined from its parts."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise RowFault(field, f"is {type(content).__name__}, not text")
+    parts = []
+    for part in content:
+        text = part if isinstance(part, str) else part.get("text") if isinstance(part, dict) else None
+        if not isinstance(text, str):
+            kind = part.get("type", "something else") if isinstance(part, dict) else type(part).__name__
+            raise RowFault(field, f"holds {kind}: only text can be learned here")
+        parts.append(text)
+    return "".join(parts)
+
+
+def _tool_calls(value: Any, field: str) -> list[Any]:
+    """Calls as templates take them: each an object with a function's name and arguments."""
+    calls = _from_json(value)
+    if isinstance(calls, dict):
+        calls = [calls]
+    calls = calls or []
+    if not isinstance(calls, list):
+        raise RowFault(field, "is not a list of tool calls")
+    found = []
+    for call in calls:
+        function = call.get("function", call) if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise RowFault(field, "a tool call is an object with a function's name and arguments")
+        found.append(call if "function" in call else {"type": "function", "function": function})
+    return found
+
+
+def _from_json(value: Any) -> Any:
+    """Turns, tools and calls that stand in a text cell, as tables have them."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _without_nothings(value: Any) -> Any:
+    """The value without the empty fields that tables put where other rows have something."""
+    if isinstance(value, dict):
+        return {name: _without_nothings(item) for name, item in value.items() if item is not None}
+    return [_without_nothings(item) for item in value] if isinstance(value, list) else value
