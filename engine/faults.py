@@ -1,6 +1,7 @@
 """What is wrong with a file that a person wrote, in words: line, field, reason, and the nearest known name."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
@@ -13,6 +14,16 @@ from engine.recipe.yaml_text import FieldPath
 def describe_faults(error: ValidationError, model: type[BaseModel], lines: Mapping[FieldPath, int]) -> list[str]:
     """One sentence for each fault of values that `model` refused; `lines` says where each field stands."""
     return [_describe(fault, model, lines) for fault in error.errors()]
+
+
+def by_line(faults: Sequence[str]) -> list[str]:
+    """The faults from the file's first line to its last; those without a line come first."""
+
+    def line(fault: str) -> int:
+        found = re.match(r"line (\d+): ", fault)
+        return int(found[1]) if found else 0
+
+    return sorted(faults, key=line)
 
 
 def count_of(faults: Sequence[str]) -> str:

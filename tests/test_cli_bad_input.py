@@ -66,6 +66,22 @@ def test_a_missing_file_is_named(command: str, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "train", "said"),
+    [
+        ("pocket", "none.jsonl", ("none.jsonl does not exist", "data.train: none.jsonl", "it starts from")),
+        ("./none", "rows.jsonl", ("There is no model folder", "model.name: ./none", "a hub id, or pocket")),
+        (".", "rows.jsonl", ("not a model folder", "config.json")),
+    ],
+)
+def test_what_a_recipe_names_and_is_not_there_makes_no_run(
+    model: str, train: str, said: tuple[str, ...], cli: Cli, here: Path
+) -> None:
+    (here / "rows.jsonl").write_text(ROW)
+    refused(cli("run", write_recipe(here, model, train)), *said)
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize(
     "option", [("--max-new-tokens", "0"), ("--temperature", "-1"), ("--temperature", "hot"), ("--top-p", "1.5")]
 )
 def test_decoding_out_of_range_is_bad_usage(option: tuple[str, str], cli: Cli) -> None:
@@ -117,21 +133,25 @@ def test_a_new_project_tells_the_lines_it_leaves_out(cli: Cli, here: Path, model
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("removed", "said"),
-    [("model.safetensors", "has no weights"), ("tokenizer.json", "tokenizer"), ("config.json", "not a model folder")],
+    ("removed", "said", "code"),
+    [
+        ("model.safetensors", "has no weights", 2),
+        ("config.json", "not a model folder", 2),
+        ("tokenizer.json", "has no tokenizer", 1),
+    ],
 )
-def test_an_incomplete_model_folder_is_named(removed: str, said: str, cli: Cli, here: Path) -> None:
+def test_an_incomplete_model_folder_is_named(removed: str, said: str, code: int, cli: Cli, here: Path) -> None:
     folder = make_tiny_model(here / "model")
     (folder / removed).unlink()
     (here / "train.jsonl").write_text(ROW * 20)
     ran = cli("check", write_recipe(here, "model"), "--json")
     assert ran.code == 1
     assert said in json.dumps(json.loads(ran.out)["problems"])
-    started = cli("run", "recipe.yaml", "--json")
-    assert started.code == 1
-    assert json.loads(started.out)["state"] == "failed"
+    started = cli("run", "recipe.yaml")
+    assert started.code == code
     assert said in started.err
     assert "Traceback" not in started.err
+    assert [run.artifact() for run in list_runs(here)] == [None] * (code == 1), "no run, or one without a result"
 
 
 @pytest.mark.slow

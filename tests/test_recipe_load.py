@@ -32,19 +32,19 @@ method: sft
 model:
   name: pocket
   dtpe: auto
+training:
+  learning_rte: 1e-4
 data:
   train: x.jsonl
   max_length: -5
-training:
-  learning_rte: 1e-4
 """
     with pytest.raises(EngineError) as caught:
         load_recipe(write(tmp_path, text))
     assert caught.value.message.startswith("3 faults in ")
     assert caught.value.details.splitlines() == [
         "line 4: model.dtpe: unknown field; did you mean dtype?",
-        "line 7: data.max_length: input should be greater than 0 (it is -5)",
-        "line 9: training.learning_rte: unknown field; did you mean learning_rate?",
+        "line 6: training.learning_rte: unknown field; did you mean learning_rate?",
+        "line 9: data.max_length: input should be greater than 0 (it is -5)",
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import EngineError
-from engine.faults import count_of, describe_faults
+from engine.faults import by_line, count_of, describe_faults
 from engine.files import write_text_atomic
 from engine.project.commented import commented_yaml
 from engine.project.root import PROJECT_FILE
@@ -31,9 +31,9 @@ def build_project(value: dict[str, Any], origin: str, lines: dict[FieldPath, int
         return ProjectSettings.model_validate(value)
     except ValidationError as error:
         faults = describe_faults(error, ProjectSettings, lines or {})
-        raise EngineError(
-            f"{count_of(faults)} in {origin}", "\n".join(faults), "docs/project.md lists every field"
-        ) from None
+        told = "\n".join(by_line(faults))
+        hint = "a rung.yaml that rung new wrote explains every field"
+        raise EngineError(f"{count_of(faults)} in {origin}", told, hint) from None
 
 
 def save_project(root: Path, settings: ProjectSettings) -> None:

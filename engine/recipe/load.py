@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from engine.errors import EngineError
-from engine.faults import block_of, count_of, describe_faults, place, unknown_field
+from engine.faults import block_of, by_line, count_of, describe_faults, place, unknown_field
 from engine.faults import field_help as help_of_field
 from engine.recipe.schema import Recipe
 from engine.recipe.trl_arguments import unknown_arguments
@@ -43,7 +43,8 @@ def build_recipe(value: dict[str, Any], origin: str, lines: dict[FieldPath, int]
         place((*block, name), places) + unknown_field(name, known) for block, name, known in unknown_arguments(value)
     ]
     if recipe is None or faults:
-        raise EngineError(f"{count_of(faults)} in {origin}", "\n".join(faults), "docs/recipes.md lists every field")
+        told = "\n".join(by_line(faults))
+        raise EngineError(f"{count_of(faults)} in {origin}", told, "docs/recipes.md lists every field")
     return recipe
 
 

@@ -8,6 +8,7 @@ from engine.recipe.load import dump_recipe, load_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder, find_run, new_run_folder
 from engine.runs.lock import is_locked
+from engine.runs.missing import refuse_missing
 from engine.runs.reader import RunReader
 from engine.runs.requests import Request as Request
 from engine.runs.requests import drop_requests
@@ -19,8 +20,10 @@ def start_run(recipe: Recipe, root: Path) -> RunFolder:
     """Start a recipe in a worker of its own and give the run's folder once the worker is alive.
 
     `root` is the folder that the recipe's paths start from. Blocks for a moment: call it from a background thread.
-    Raises EngineError when the folder can't be made or the worker dies at once.
+    Raises EngineError when something that the recipe names isn't there, the folder can't be made, or the worker dies
+    at once.
     """
+    refuse_missing(recipe, root)
     recipe = _with_start_named(recipe, root)
     folder = new_run_folder(root, recipe.method)
     try:
