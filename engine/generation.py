@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
@@ -115,8 +115,7 @@ class GenerationClient:
         return self._last_id
 
     def _start(self) -> None:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
+        with _opened(self._log) as log:
             try:
                 self._process = subprocess.Popen(
                     worker_command("generate", python=self._python),
@@ -190,10 +189,22 @@ def compare_once(
         for messages in prompts:
             client.generate(lineup.labels, messages, decoding)
             answers = {str(done["candidate"]): done for done in _wait_for(inbox, "done", len(lineup.labels), seen)}
+            if answers[lineup.labels[0]].get("base_matches_plain") is False:
+                _wait_for(inbox, "error", 1, seen)  # It follows the answers, and says how far off the base is.
             rows += [_row(answers[label], messages) for label in lineup.labels]
     finally:
         client.close()
     return rows
+
+
+def _opened(log: Path) -> BinaryIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("wb")
+    except OSError as error:
+        raise EngineError(
+            "The generation worker has no place for its log", f"{log}: {error.strerror}", "free space, or allow writing"
+        ) from error
 
 
 def _wait_for(inbox: "queue.Queue[Message]", kind: str, count: int, seen: Callable[[Message], None]) -> list[Message]:

@@ -3,10 +3,19 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
-PLAIN = "7c1e03aa" + "0" * 56
+PLAIN, CHANGED = "7c1e03aa" + "0" * 56, "deadbeef" + "0" * 56
 ANSWERS = ["The total is 412.50 [bold]euros[/bold] \x1b[31mnow", "The total is 999 [bold]euros[/bold] \x1b[31mnow"]
+
+
+def fake_generation_python(directory: Path) -> Path:
+    """An interpreter that runs this file whatever it is asked to run."""
+    path = directory / "fake-python"
+    path.write_text(f"#!{sys.executable}\n{Path(__file__).read_text()}")
+    path.chmod(0o755)
+    return path
 
 
 def send(**message: Any) -> None:
@@ -30,7 +39,8 @@ def answer(request: dict[str, Any]) -> None:
             prompt, ended = "", "cancelled"
         send(
             type="done", id=identity, candidate=candidate, text=text[:9] if ended == "cancelled" else text, tokens=9,
-            seconds=0.3, stop_reason=ended, fingerprint=PLAIN, base_matches_plain=matches,
+            seconds=0.3, stop_reason=ended, fingerprint=PLAIN if matches else CHANGED, base_matches_plain=matches,
+            max_logit_difference=0.0 if matches else 0.5,
         )  # fmt: skip
     if not matches:
         send(type="error", id=identity, message="The base pane is not the plain base", details="by 0.5", hint="")

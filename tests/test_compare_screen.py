@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from textual.widgets import Input, OptionList, Static
 from engine.files import read_json_lines
 from engine.runs.folder import RunFolder
 from tests.adapters_on_the_spot import make_adapter
+from tests.fake_generation_worker import fake_generation_python
 from tests.tiny import make_tiny_model
 from tui.app import RungApp
 from tui.screens.compare import CompareScreen
@@ -40,12 +40,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def fake_python(tmp_path: Path) -> Path:
-    """An interpreter that runs the fake worker whatever it is asked to run."""
-    code = Path(__file__).with_name("fake_generation_worker.py").read_text()
-    path = tmp_path / "fake-python"
-    path.write_text(f"#!{sys.executable}\n{code}")
-    path.chmod(0o755)
-    return path
+    return fake_generation_python(tmp_path)
 
 
 def make_run(root: Path, run: str, python: Path | None = None, model: str = "model", **recipe: Any) -> RunFolder:
@@ -267,7 +262,7 @@ async def test_a_base_that_is_not_the_base_is_an_error_on_screen(project: Path) 
         await driver.ready()
         await driver.ask("mismatch")
         await driver.until(lambda: isinstance(app.screen, ErrorPanel))
-        assert "NOT the plain base" in driver.line("proof")
+        assert "base deadbeef is NOT the plain base 7c1e03aa ✖ logits differ by 0.5" in driver.line("proof")
 
 
 async def test_a_dead_worker_is_said_and_started_again_by_the_next_prompt(project: Path) -> None:

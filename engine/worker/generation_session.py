@@ -150,7 +150,7 @@ class GenerationSession:
                     "stop_reason": answer.stop_reason,
                     "fingerprint": self._fingerprints[answer.candidate],
                 }
-                | ({"base_matches_plain": check.matches} if check and answer.candidate == "base" else {})
+                | (_proof(check) if check and answer.candidate == "base" else {})
             )
         if check is not None and not check.matches:
             self._say_error(identity, _not_the_base(check))
@@ -237,6 +237,10 @@ def _token(request: int, answer: "Answer", piece: str) -> Message:
         "tokens": len(answer.ids),
         "seconds": round(answer.seconds, 4),
     }
+
+
+def _proof(check: "BaseCheck") -> Message:
+    return {"base_matches_plain": check.matches, "max_logit_difference": check.max_logit_difference}
 
 
 def _not_the_base(check: "BaseCheck") -> EngineError:

@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
 def _shown_on(progress: Progress) -> Any:
     def show(message: dict[str, Any]) -> None:
         if message["type"] == "ready" and message["base_matches_plain"]:
-            progress.line(f"base verified against the plain model, on {message['device']}, {message['seconds']:.1f} s")
+            shown = message["fingerprints"]["base"][:8]
+            where = f"on {message['device']}, loaded in {message['seconds']:.1f} s"
+            progress.line(f"base fingerprint {shown} = plain base ({where})")
         elif message["type"] == "warning":
             progress.line(printable(message["message"]))
         elif message["type"] == "token":

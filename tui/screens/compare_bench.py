@@ -153,8 +153,8 @@ class Bench:
                 self._send()
         elif kind == "done" and self.round is not None and said["id"] == self.round.request:
             self.round.open.discard(said["candidate"])
-            if said.get("base_matches_plain") is False and self.ready is not None:
-                self.ready = self.ready | {"base_matches_plain": False}
+            if "base_matches_plain" in said and self.ready is not None:
+                self.ready = _proved_again(self.ready, said)
         elif kind == "unloaded":
             self.state = "unloaded while idle; the next prompt loads it again"
         elif kind == "error":
@@ -183,3 +183,9 @@ class Bench:
         except RuntimeError:
             # The app's loop is closed: nobody is left to hear it.
             return
+
+
+def _proved_again(ready: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the base, with the check that followed its newest answer."""
+    proof = {key: done[key] for key in ("base_matches_plain", "max_logit_difference") if key in done}
+    return ready | proof | {"fingerprints": ready["fingerprints"] | {BASE: done["fingerprint"]}}
