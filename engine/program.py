@@ -28,6 +28,8 @@ def worker_environment() -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TRL_EXPERIMENTAL_SILENCE": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        # What libraries tell each other of their next versions would fill the end of every worker.log.
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore::FutureWarning"),
         # On the CPU every large tensor is otherwise mapped and unmapped anew, a third of a training step.
         "MALLOC_MMAP_MAX_": os.environ.get("MALLOC_MMAP_MAX_", "0"),
         "MALLOC_TRIM_THRESHOLD_": os.environ.get("MALLOC_TRIM_THRESHOLD_", str(1 << 32)),

@@ -141,6 +141,18 @@ async def test_a_crashed_run_shows_the_end_of_its_log(tmp_path: Path) -> None:
         assert " 90%|###" in text and "10%|" not in text
 
 
+async def test_the_newest_event_of_a_live_run_is_not_hidden_by_what_libraries_print(tmp_path: Path) -> None:
+    folder = RunFolder(project(tmp_path, {LIVE: "sft-two-gpus"}) / "runs" / LIVE)
+    folder.log.write_text("a library's warning\n" * 100)
+    with held_lock(RunFolder(folder.path.resolve())):
+        app = RungApp(tmp_path, run=LIVE)
+        async with app.run_test(size=WIDE) as pilot:
+            await until(
+                pilot, lambda: "a library's warning" in app.screen.query_one(LogPanel).query_one(TextPanel).text
+            )
+            await until(pilot, lambda: "step 400 saved" in shown(app))
+
+
 async def test_text_of_models_and_files_is_never_markup_nor_control_codes(tmp_path: Path) -> None:
     nasty = "[red]no colour[/red] [@click=app.quit]click[/] [/] \x1b]0;title\x07\x1b[2J\x00\u202eback [link=x]"
     root = tmp_path / "nasty"

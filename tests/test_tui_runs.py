@@ -7,12 +7,13 @@ from textual.widgets import DataTable, Input
 
 from engine.runs.folder import RunFolder
 from tests.on_screen import NARROW, THREE_RUNS, WIDE, held_lock, project, settled, shown, until
-from tests.recorded import FINISHED_RUN, write_run
+from tests.recorded import FINISHED_RUN, START_TIME, write_events, write_run
 from tui.app import RungApp
 from tui.glyphs import ASCII, UNICODE
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.sparkline import sparkline
+from tui.text import clock_time
 
 LIVE = "20251123-093000-sft-3f2a"
 
@@ -28,7 +29,7 @@ async def test_every_run_with_state_figures_and_curve(tmp_path: Path) -> None:
             ["finished", "1122-dpo-77c0", "dpo", "pocket", "LoRA", "r8"],
             ["failed", "1122-sft-01be", "sft", "pocket", "full", "41/300"],
         ]
-        assert "412/620" in rows[0] and "invoices to JSON #invoice" in rows[0]
+        assert "412/620" in rows[0] and "invoices to JSON" in rows[0]
         assert set(rows[0]) & set(UNICODE.spark)
         assert "target   .80" in shown(app)
 
@@ -40,6 +41,15 @@ async def test_narrow_keeps_state_run_step_and_loss(tmp_path: Path) -> None:
         await until(pilot, lambda: "120/120" in shown(app))
         assert "✔ finished   1122-dpo-77c0" in shown(app)
         assert shown(app).split("\n")[-1].endswith("? help  q quit")
+
+
+async def test_a_start_that_comes_after_its_row_is_shown_whole(tmp_path: Path) -> None:
+    folder = write_run(project(tmp_path, {}), LIVE, FINISHED_RUN[:1])
+    app = RungApp(tmp_path)
+    async with app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: "1123-sft-3f2a" in shown(app))
+        write_events(folder.events, FINISHED_RUN)
+        await until(pilot, lambda: clock_time(START_TIME + 1) in shown(app))
 
 
 async def test_an_empty_project_says_how_to_start(tmp_path: Path) -> None:

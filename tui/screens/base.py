@@ -53,7 +53,8 @@ class RungScreen(Screen[None]):
     def show_ladder(self) -> None:
         """Bring the ladder rail up to date; the app calls it when the ladder or the runs changed."""
         app = self.rung
-        self.query_one(LadderRail).show(app.ladder, app.any_live, app.glyphs)
+        # The class -narrow comes with the first layout, which is later than the first call.
+        self.query_one(LadderRail).show(app.ladder, app.any_live, app.glyphs, one_line=app.size.width < WIDE_COLUMNS)
 
     def on_screen_resume(self) -> None:
         self.show_ladder()

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Input
 from engine.errors import EngineError
 from tui import run_actions
 from tui.screens.base import RungScreen
-from tui.screens.runs_columns import columns_within, fits
+from tui.screens.runs_columns import columns_within, fits, widths_within
 from tui.store import WatchedRun
 from tui.widgets.text_panel import TextPanel
 
@@ -84,10 +84,11 @@ class RunsScreen(RungScreen):
         self._waiting = None
         self._drawn_at = time.monotonic()
         table = self.query_one(DataTable)
-        columns = columns_within(self._table_width())
+        room = self._table_width()
+        columns = columns_within(room)
         if not table.columns:
-            for column in columns:
-                table.add_column(column.title, width=None if column is columns[-1] else column.width, key=column.title)
+            for column, width in zip(columns, widths_within(columns, room), strict=True):
+                table.add_column(column.title, width=width, key=column.title)
         runs = [run for run in self._newest_first() if fits(run, self._wanted)]
         rows = {run.id: tuple(column.cell(run, self.rung.glyphs) for column in columns) for run in runs}
         if list(rows) == list(self._rows):

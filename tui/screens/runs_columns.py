@@ -1,6 +1,6 @@
 """The columns of the table of runs, and which of them fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.runs.fold import Curve
@@ -41,6 +41,13 @@ def columns_within(room: int) -> list[Column]:
     while sum(column.width + PADDING for column in shown) > room and len(shown) > 3:
         shown.remove(max(shown, key=lambda column: column.rank))
     return shown
+
+
+def widths_within(columns: Sequence[Column], room: int) -> list[int]:
+    """The cells of each column; the last one gets what is left."""
+    widths = [column.width for column in columns]
+    widths[-1] += max(0, room - sum(width + PADDING for width in widths))
+    return widths
 
 
 def _steps(run: WatchedRun) -> str:

@@ -15,10 +15,9 @@ class LadderRail(TextPanel):
 
     BORDER_TITLE = "Ladder"
 
-    def show(self, ladder: Ladder, running: bool, marks: Glyphs) -> None:
+    def show(self, ladder: Ladder, running: bool, marks: Glyphs, one_line: bool) -> None:
         """Show what is measured; `running` when a run of this project goes on."""
-        compact = self.screen.has_class("-narrow")
-        self.put(ladder_line(ladder, running, marks) if compact else ladder_table(ladder, running, marks))
+        self.put(ladder_line(ladder, running, marks) if one_line else ladder_table(ladder, running, marks))
 
 
 def ladder_line(ladder: Ladder, running: bool, marks: Glyphs) -> Content:

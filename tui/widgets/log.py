@@ -37,8 +37,11 @@ class LogPanel(VerticalScroll):
 
 
 def log_text(run: WatchedRun, width: int) -> Content:
-    """Time, kind and text of each event that says something, then the worker's own words."""
-    lines = [
+    """Time, kind and text of each event that says something, and the end of the worker's own words.
+
+    What matters now stands last: the newest event, or the words of a worker that is gone without a last event.
+    """
+    events = [
         hanging(
             Content.assemble(
                 (time.strftime("%H:%M:%S ", time.localtime(moment)), "$muted"),
@@ -49,10 +52,7 @@ def log_text(run: WatchedRun, width: int) -> Content:
         )
         for moment, kind, text in run.state.log
     ]
-    if not lines:
-        lines.append(Content.styled("Nothing yet.", "$muted"))
     said = printable_log(run.log_text).strip("\n")
-    if said:
-        lines.append(Content.styled("worker.log, its end:", "bold"))
-        lines.append(Content(said))
-    return Content("\n").join(lines)
+    words = [Content.styled("worker.log, its end:", "bold"), Content(said)] if said else []
+    lines = [*events, *words] if run.status == "crashed" else [*words, *events]
+    return Content("\n").join(lines or [Content.styled("Nothing yet.", "$muted")])
