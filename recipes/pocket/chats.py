@@ -110,7 +110,7 @@ def following(rng: Random, length: float = 1.0) -> Chat:
     """Examples of a pattern, as turns or as lines of one message, and a new input to treat alike."""
     family = patterns.train_family(rng)
     count = rng.randint(3, max(4, round(9 * length)))
-    return pattern_chat(rng, patterns.examples(rng, family, count), rng.random() < 0.6)
+    return pattern_chat(rng, patterns.examples(rng, family, count), rng.random() < 0.75)
 
 
 def pattern_chat(rng: Random, pairs: list[tuple[str, str]], as_turns: bool) -> Chat:
@@ -195,11 +195,11 @@ def _about_known(rng: Random, document: passages.Document) -> passages.Document:
 
 MIXTURE: list[tuple[Callable[[Random, float], Chat], float]] = [
     (reading, 0.36),
-    (happening, 0.07),
-    (knowledge, 0.09),
-    (multiple_choice, 0.03),
-    (following, 0.34),
-    (telling, 0.06),
+    (happening, 0.05),
+    (knowledge, 0.06),
+    (multiple_choice, 0.02),
+    (following, 0.41),
+    (telling, 0.05),
     (text, 0.04),
     (sums, 0.01),
 ]

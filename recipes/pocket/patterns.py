@@ -30,7 +30,7 @@ FRAMES = [
 HELD_OUT_LITERALS = {" over ", " then ", " ~ ", "<<{}>>", "~{}~", "the {} is ready", "{} again", "@{}"}
 HELD_OUT = HELD_OUT_LITERALS | set(HELD_OUT_SELECTIONS)
 INPUT_JOINS = [" ", " ", ", ", " ", " and ", "; ", " - ", "/", ": "]
-PUNCTUATION = list("!?.,;:-+*/|=#%&") + ["->", "--", "::", "=="]
+PUNCTUATION = list("!?.,;:-+*/|=#%&@~") + ["->", "--", "::", "=="]
 BRACKETS = [("[", "]"), ("(", ")"), ("{", "}"), ("<", ">"), ('"', '"'), ("'", "'"), ("*", "*"), ("_", "_"), ("|", "|")]
 
 
@@ -58,9 +58,9 @@ def train_family(rng: Random) -> Family:
         return Family((1, (0,)), "", "", " ", meaning, rng.randrange(20))
     while True:
         draw = rng.random()
-        join = (" ", ", ", "-", " ")[rng.randrange(4)] if draw < 0.4 else rng.choice(JOINS)
-        frame = "{}" if rng.random() < 0.5 else _literal_frame(rng) if rng.random() < 0.5 else rng.choice(FRAMES)
-        if 0.4 < draw < 0.65:
+        join = rng.choice((" ", " ", ", ", "-")) if draw < 0.55 else rng.choice(JOINS)
+        frame = "{}" if rng.random() < 0.6 else _literal_frame(rng) if rng.random() < 0.6 else rng.choice(FRAMES)
+        if draw > 0.75:
             join = _literal_join(rng)
         family = Family(_selection(rng), join, frame, rng.choice(INPUT_JOINS))
         if not family.held_out and not _trivial(family):
@@ -88,10 +88,10 @@ def withheld_part(family: Family) -> str:
 
 
 def _selection(rng: Random) -> Selection:
-    """One to four fields, of which the output has one to four, in any order and any number of times."""
-    size = rng.choice((1, 2, 2, 3, 3, 3, 4, 4))
-    kept = rng.choice((1, 1, 2, 2, 2, 3, 3, 4)) if size > 1 else rng.choice((1, 1, 1, 2))
-    if kept <= size and rng.random() < 0.75:
+    """One to four fields, of which the output has one to three, in any order, some of them repeated."""
+    size = rng.choice((1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4))
+    kept = rng.choice((1, 1, 2, 2, 2, 2, 3)) if size > 1 else rng.choice((1, 1, 1, 2))
+    if kept <= size and rng.random() < 0.85:
         return size, tuple(rng.sample(range(size), kept))
     return size, tuple(rng.randrange(size) for _ in range(kept))
 
@@ -168,19 +168,15 @@ def _literal_frame(rng: Random) -> str:
 
 
 def _word(rng: Random) -> str:
-    """A word for a made-up frame; never one that a withheld frame is made of."""
-    while True:
-        word = rng.choice(
-            (rng.choice(words.ADJECTIVES), rng.choice(words.OBJECTS), rng.choice(COMMON), names.made_up(rng))
-        )
-        if word not in ("over", "then", "ready", "again"):
-            return word
+    """A word for a made-up join or frame."""
+    return rng.choice((rng.choice(words.ADJECTIVES), rng.choice(words.OBJECTS), rng.choice(COMMON), names.made_up(rng)))
 
 
 COMMON = (
     "the a an in on at by for from to with and or but is was are has had see saw get got take took find found "
     "bring here there now today please yes no not very so too my your his her our their this that one two three "
-    "good best big only all some more every near under above after before we you they it who what old "
+    "over then ready again good best big only all some more every near under above after before we you they it who "
+    "what old "
 ).split()
 
 
