@@ -12,10 +12,10 @@ from engine.runs.event_shape import has_shape
 LOG_LIMIT = 500
 SAMPLE_LIMIT = 200
 MEMORY_LIMIT = 2000
+PACE_MARKS = 40
 
 
 @dataclass
-PACE_MARKS = 40
 class Curve:
     """One figure over steps, as doubles that numpy can view without a copy (`numpy.frombuffer`). NaN marks null."""
 
@@ -58,10 +58,10 @@ class RunState:
     phase_done: int | None = None
     phase_total: int | None = None
     phase_unit: str | None = None
+    phase_marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=PACE_MARKS))
     tokens: int | None = None
     host: str = ""
     devices: list[str] = field(default_factory=list)
-    phase_marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=PACE_MARKS))
     curves: dict[str, Curve] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     memory_history: list[dict[str, Any]] = field(default_factory=list)
@@ -93,10 +93,6 @@ class RunState:
         recent = [value for value in seconds.values[-50:] if value == value]
         return (self.total_steps - self.step) * sum(recent) / len(recent) if recent else None
 
-
-def apply(state: RunState, event: dict[str, Any]) -> None:
-    """Fold one event into the state. Unknown types are kept as log text; unknown fields are ignored.
-
     def phase_pace(self) -> float | None:
         """Units of the phase done a second, over its last tellings; None when unknown."""
         if len(self.phase_marks) < 2:
@@ -110,6 +106,10 @@ def apply(state: RunState, event: dict[str, Any]) -> None:
         if pace is None or self.phase_total is None or self.phase_done is None:
             return None
         return max(0, self.phase_total - self.phase_done) / pace
+
+
+def apply(state: RunState, event: dict[str, Any]) -> None:
+    """Fold one event into the state. Unknown types are kept as log text; unknown fields are ignored.
 
     An event that lacks a field, or holds something else in it, is kept as log text too: files get damaged.
     """
@@ -130,11 +130,11 @@ def apply(state: RunState, event: dict[str, Any]) -> None:
 def _queued(state: RunState, event: dict[str, Any]) -> None:
     state.status = "queued"
     state.result = {}
+    state.phase_marks.clear()
     state.ended = None
     _log(state, "queued", f"waits for {event.get('slot_wanted', 'its slot')}")
 
 
-    state.phase_marks.clear()
 def _started(state: RunState, event: dict[str, Any]) -> None:
     state.status = "running"
     state.started = state.started or state.time
