@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from textual.binding import Binding
-from textual.widgets import DataTable
+from textual.widgets import DataTable, Static
 
 from engine.errors import EngineError
 from tests.on_screen import NARROW, PATIENCE_SECONDS, REPLAYS, ROOT, THREE_RUNS, WIDE, project, settled, shown, until
 from tui.app import RungApp
 from tui.screens import TABLE, screen_class, screens
+from tui.screens.dialogs import ErrorPanel
 from tui.screens.help import HelpScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
@@ -70,10 +71,10 @@ def test_a_run_without_data_needs_no_numpy_and_the_first_chart_does(tmp_path: Pa
 
 
 @pytest.mark.parametrize("size", [NARROW, (100, 30), WIDE])
-@pytest.mark.parametrize("name", ["runs", "run"])
+@pytest.mark.parametrize("name", ["runs", "run", "welcome", "compare", "scoreboard"])
 async def test_help_and_quit_are_always_in_sight(tmp_path: Path, size: tuple[int, int], name: str) -> None:
     run = next(iter(THREE_RUNS))
-    app = RungApp(project(tmp_path, THREE_RUNS), run=run if name == "run" else None)
+    app = RungApp(project(tmp_path, THREE_RUNS), start=name, run=run if name == "run" else None)
     async with app.run_test(size=size) as pilot:
         await until(pilot, settled(app, 3))
         assert shown(app).split("\n")[-1].endswith("? help  q quit")
@@ -162,6 +163,17 @@ def test_an_unknown_run_or_recording_is_told_before_anything_is_drawn(tmp_path: 
         RungApp(project(tmp_path, THREE_RUNS), run="nosuch")
     with pytest.raises(EngineError, match="There is no recording"):
         RungApp(tmp_path, replay=tmp_path / "none.jsonl")
+
+
+async def test_what_the_disk_refuses_is_a_panel_not_a_crash(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    app = RungApp(project(tmp_path / "p", {}))
+    async with app.run_test(size=NARROW) as pilot:
+        app.errand((tmp_path / "file" / "pairs.jsonl").read_text)
+        await until(pilot, lambda: "It did not work" in shown(app))
+        assert isinstance(app.screen, ErrorPanel)
+        message, details = (str(text.content) for text in app.screen.query(Static))
+        assert message == "Not a directory" and details.endswith("/file/pairs.jsonl")
 
 
 async def test_screens_are_opened_once_and_gone_back_to(tmp_path: Path) -> None:

@@ -286,7 +286,10 @@ class RungApp(App[None]):
     # What goes to the engine
 
     def errand(self, call: Callable[[], Result], done: Callable[[Result], object] = lambda _: None) -> None:
-        """Call the engine in a thread, then `done` with what it gave; an EngineError is shown as a panel."""
+        """Call the engine in a thread, then `done` with what it gave.
+
+        An EngineError is shown as a panel, and so is what the disk refuses.
+        """
 
         def body() -> None:
             try:
@@ -294,6 +297,9 @@ class RungApp(App[None]):
             except EngineError as error:
                 raised = error
                 self.post_message(ErrandDone(lambda: self.show_error(raised)))
+            except OSError as error:
+                refused = EngineError(error.strerror or str(error), str(error.filename or ""))
+                self.post_message(ErrandDone(lambda: self.show_error(refused)))
             else:
                 self.post_message(ErrandDone(lambda: done(result)))
 
