@@ -50,7 +50,8 @@ Example = Conversation | Passage
 def detect_shape(rows: Sequence[Row]) -> str:
     """The shape of the rows, told from the fields of the first thousand. Raises EngineError when none fits."""
     found = Counter(_shape_of(row.fields) for row in rows[:1000])
-    named = [(count, shape) for shape, count in found.items() if shape is not None]
+    # Of as many, a shape with answers: what lacks one is told row by row.
+    named = [(count, shape != "prompts", shape) for shape, count in found.items() if shape is not None]
     if not named:
         fields = ", ".join(sorted(rows[0].fields)) or "none"
         raise EngineError(
@@ -58,7 +59,7 @@ def detect_shape(rows: Sequence[Row]) -> str:
             f"line {rows[0].line} has the fields: {fields}",
             "name the columns in the recipe, for example  data: {columns: {prompt: question, completion: reply}}",
         )
-    return max(named)[1]
+    return max(named)[-1]
 
 
 def convert(rows: Sequence[Row], shape: str) -> tuple[list[Example], list[Problem]]:
