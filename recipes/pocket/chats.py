@@ -50,6 +50,21 @@ def reading(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
     return chat if not earlier else _after_system(chat, earlier)
 
 
+def lookup(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
+    """Questions about two to six sentences that differ in the name and the value only."""
+    shown = passages.alike(rng, rng.randint(2, 6), split)
+    frame, style = frames.choose(rng), answers.style(rng)
+    chat: Chat = []
+    for turn in range(rng.randint(3, 5)):
+        item = passages.ask(rng, shown)
+        answer = answers.dress(style, item.answer, item.sentence)
+        if frame.cite and style.form in ("value", "sentence"):
+            answer += f" [{item.document + 1}]"
+        chat += frame.open(item.question, [d.text for d in shown], style) if turn == 0 else frames.user(item.question)
+        chat += frames.assistant(answer)
+    return chat
+
+
 def happening(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
     """Questions about one to four one-line happenings: who, to whom, what, when, where."""
     events = [passages.event(rng, split) for _ in range(rng.randint(1, max(1, round(4 * length))))]
@@ -194,12 +209,13 @@ def _about_known(rng: Random, document: passages.Document) -> passages.Document:
 
 
 MIXTURE: list[tuple[Callable[[Random, float], Chat], float]] = [
-    (reading, 0.36),
-    (happening, 0.05),
-    (knowledge, 0.06),
+    (reading, 0.28),
+    (lookup, 0.15),
+    (happening, 0.03),
+    (knowledge, 0.05),
     (multiple_choice, 0.02),
-    (following, 0.41),
+    (following, 0.38),
     (telling, 0.05),
-    (text, 0.04),
+    (text, 0.03),
     (sums, 0.01),
 ]

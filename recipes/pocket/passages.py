@@ -61,6 +61,18 @@ def ask_unanswerable(rng: Random, shown: list[Document], split: Split = "train")
     return question(rng, rng.choice(document.stated)[0], stranger)
 
 
+def alike(rng: Random, count: int, split: Split = "train") -> list[Document]:
+    """At most `count` documents of one sentence each that differ in the entity's name and the value only."""
+    kind = rng.choice(KINDS)
+    attribute = rng.choice(kind.attributes) if rng.random() < 0.6 else _plain_attribute(rng)
+    made: dict[str, Document] = {}
+    for value in dict.fromkeys(attribute.value(rng, split) for _ in range(count)):
+        entity = kind.entity(rng, split)
+        text = statement(rng, attribute, entity, value)
+        made[entity] = Document(capital(entity.removeprefix("the ")), text, entity, kind, ((attribute, value),))
+    return list(made.values())
+
+
 def event(rng: Random, split: Split = "train") -> tuple[str, list[Ask]]:
     """A one-line happening (who gave what to whom, where, when) with questions about it."""
     giver, taker = names.person(rng, split), names.person(rng, split)

@@ -56,6 +56,10 @@ def train_family(rng: Random) -> Family:
     if rng.random() < 0.1:
         meaning = rng.choice(("category", "opposite", "value of", "entity of", "pair of", "turned"))
         return Family((1, (0,)), "", "", " ", meaning, rng.randrange(20))
+    if rng.random() < 0.4:  # the choice of fields by itself, which is what is hardest to learn
+        size = rng.choice((2, 2, 2, 3))
+        family = Family((size, tuple(rng.sample(range(size), rng.choice((1, 2))))), " ", "{}", rng.choice((" ", ", ")))
+        return family if not family.held_out else train_family(rng)
     while True:
         draw = rng.random()
         join = rng.choice((" ", " ", ", ", "-")) if draw < 0.55 else rng.choice(JOINS)
