@@ -30,6 +30,7 @@ def loaded_after(code: str) -> set[str]:
         "import tui.app",
         "import rung; rung.main(['--help'])",
         "import rung; rung.main(['runs'])",
+        "import rung; rung.main(['adapters'])",
         "import rung; rung.main(['doctor'])",
     ],
 )
@@ -37,7 +38,7 @@ def test_light_starts_load_nothing_heavy(code: str) -> None:
     assert loaded_after(code) & HEAVY == set()
 
 
-@pytest.mark.parametrize("command", ["--help", "runs", "run --help", "watch --help"])
+@pytest.mark.parametrize("command", ["--help", "runs", "adapters", "export --help", "run --help", "watch --help"])
 def test_commands_without_screens_load_no_textual(command: str) -> None:
     loaded = loaded_after(f"import rung; rung.main({command.split()!r})")
     assert loaded & {"textual", "rich"} == set()

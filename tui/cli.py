@@ -37,6 +37,8 @@ COMMANDS = {
     "stop": Command("stop", RUNS, "let a run save, then end"),
     "cancel": Command("cancel", RUNS, "end a run without saving"),
     "resume": Command("resume", RUNS, "go on from the last checkpoint"),
+    "adapters": Command("adapters", LOOK, "what was trained on each base; merge one, add several up"),
+    "export": Command("export", LOOK, "a result as a folder for transformers or peft, with a model card"),
     "compare": Command("compare", LOOK, "answer one prompt by the base and by tuned models"),
     "doctor": Command("doctor", LOOK, "what this machine has, and what will work on it"),
 }

@@ -19,8 +19,8 @@ from peft.utils import PeftType, register_peft_method
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
+from engine.adapters.merging import merge_refused
 from engine.adapters.sublayers import sublayer_ends
-from engine.errors import EngineError
 
 NAME = "BOTTLENECK"
 BASE = "__base__"
@@ -194,15 +194,6 @@ class BottleneckModel(BaseTuner):
 def output_width(layer: nn.Module) -> int:
     """How many outputs a linear layer (torch's, GPT-2's Conv1D, or a quantised one) has; 0 for anything else."""
     return int(getattr(layer, "out_features", 0) or getattr(layer, "nf", 0) or 0)
-
-
-def merge_refused() -> EngineError:
-    """Why a bottleneck adapter stays beside its base."""
-    return EngineError(
-        "A bottleneck adapter can't be merged into its base",
-        "it has a non-linearity, which no weight of the base can express",
-        "keep it beside the base (adapter/), or train a LoRA, which can be merged",
-    )
 
 
 def _with_adapter_names(_module: nn.Module, args: Any, kwargs: Any, names: Sequence[str]) -> tuple[Any, Any]:

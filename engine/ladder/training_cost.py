@@ -1,8 +1,10 @@
 """What a run cost: its time, and what the model forgot."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.errors import EngineError
 from engine.runs.folder import find_run
@@ -24,9 +26,14 @@ def training_cost(root: Path, run: str) -> TrainingCost:
     except EngineError:
         return TrainingCost(None, None)
     seconds = state.ended - state.started if state.ended is not None and state.started is not None else None
+    return TrainingCost(seconds, perplexity_growth(state.result))
+
+
+def perplexity_growth(result: Mapping[str, Any]) -> float | None:
+    """Relative growth of the probe's perplexity, from a run's last event; None where it was not measured."""
     # The probe's loss is the logarithm of its perplexity.
-    loss = (state.result.get("forgetting") or {}).get("loss")
-    return TrainingCost(seconds, math.exp(loss) - 1 if isinstance(loss, (int, float)) else None)
+    loss = (result.get("forgetting") or {}).get("loss")
+    return math.exp(loss) - 1 if isinstance(loss, (int, float)) else None
 
 
 def break_even(training_seconds: float, seconds_before: float, seconds_after: float) -> int | None:

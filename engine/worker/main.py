@@ -28,13 +28,17 @@ def main(arguments: Sequence[str]) -> int:
         from engine.worker.browse import main as browse_main
 
         return browse_main()
+    if kind == "export" and not rest:
+        from engine.worker.export import main as export_main
+
+        return export_main()
     if kind == "retrieve" and not rest:
         from engine.worker.retrieve import main as retrieve_main
 
         return retrieve_main()
-    print("rung worker: this command is Rung's own; people use rung run, rung compare and rung eval", file=sys.stderr)
-    return 2
     if kind == "fetch" and len(rest) == 1:
         from engine.worker.fetch import main as fetch_main
 
         return fetch_main(Path(rest[0]))
+    print("rung worker: this command is Rung's own; people use rung run, rung compare and rung eval", file=sys.stderr)
+    return 2

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from engine.comparison import Prompt, comparable_runs
 from engine.preferences import Choice, Tally
-from engine.runs.folder import RunFolder
+from engine.runs.folder import RunFolder, find_run
 from engine.state_folder import state_folder
 from tui.screens.base import RungScreen
 from tui.screens.compare_bench import Bench, Round, Setting, WorkerSaid, find_setting, make_setting
@@ -40,7 +40,7 @@ OWN_ACTIONS = frozenset(
 
 
 class CompareScreen(RungScreen):
-    """`run` is compared with its base; None takes the newest run that has something to show."""
+    """`run` is compared with its base, and with `others`; None takes the newest run that has something to show."""
 
     CSS_PATH = ["../styles/base.tcss", "../styles/compare.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,9 +62,9 @@ class CompareScreen(RungScreen):
         Binding("right", "pane(1)", "pane right", show=False),
     ]
 
-    def __init__(self, run: str | None = None) -> None:
+    def __init__(self, run: str | None = None, others: Sequence[str] = ()) -> None:
         super().__init__()
-        self._run = run
+        self._run, self._others = run, tuple(others)
         self._setting: Setting | None = None
         self._looked = False
         self._ask = AskSettings()
@@ -98,13 +98,20 @@ class CompareScreen(RungScreen):
         if self._looked and self._setting is None:
             self._look()
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._refresh_lines)
+
     def on_unmount(self) -> None:
         self._bench.close()
 
     def _look(self) -> None:
         self._looked = False
         root = self.rung.root
-        self.rung.errand(lambda: find_setting(root, self._run), self._found)
+        if self._run is not None and self._others:
+            runs = (self._run, *self._others)
+            self.rung.errand(lambda: make_setting(root, [find_run(root, run) for run in runs]), self._found)
+        else:
+            self.rung.errand(lambda: find_setting(root, self._run), self._found)
 
     def _found(self, setting: Setting | None) -> None:
         self._looked = True
@@ -342,9 +349,9 @@ class CompareScreen(RungScreen):
     def _refresh_lines(self) -> None:
         proof = base_line(self._bench.ready, self._bench.state, self.rung.glyphs)
         how = decoding_line(self._ask.decoding, self._blind)
-        self.query_one("#proof", TextPanel).put(
-            Content("\n" if self.has_class("-narrow") else "   ").join([proof, how])
-        )
+        lines = self.query_one("#proof", TextPanel)
+        fits = proof.cell_length + 3 + how.cell_length <= lines.content_size.width
+        lines.put(Content("   " if fits else "\n").join([proof, how]))
         wanted, below = wanted_line(self._bench.round), self.query_one("#wanted", TextPanel)
         below.display = bool(wanted)
         below.put(wanted)
