@@ -1,6 +1,7 @@
 """rung.yaml and new projects: every fault told, every knob commented, nothing half-written."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from engine.project.recommend import SMALL_MODEL_RATE
 from engine.project.schema import ProjectData, ProjectSettings
 from engine.recipe.load import load_recipe
 from engine.recipe.schema import ModelSettings
+from tests.conftest import Ran
 from tests.tiny import make_tiny_model
 
 
@@ -150,6 +152,41 @@ def test_a_group_stays_in_one_split(tmp_path: Path, bare_model: Path) -> None:
     made = write_new_project(tmp_path / "p", str(bare_model), file, data=ProjectData(group_by="user"))
     users = [{row["user"] for row in read_json_lines(made.root / f"data/{name}.jsonl")} for name in ("train", "test")]
     assert users[0].isdisjoint(users[1]) and all(users)
+
+
+def test_the_command_splits_by_group_and_time_and_seals_final_rows(
+    cli: Callable[..., Ran], tmp_path: Path, bare_model: Path
+) -> None:
+    lines = [
+        {
+            "question": f"What did {_word(number)} say?",
+            "answer": _word(7 * number + 1),
+            "document": f"d{number // 3}.md",
+            "day": number,
+        }
+        for number in range(120)
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    made = [cli("new", tmp_path / name, "--model", bare_model, "--train", file, *options) for name, options in {
+        "usual": ["--gold", "document", "--final-rows", "12"], "free": ["--group-by", "none"],
+        "late": ["--time-by", "day"], "both": ["--time-by", "day", "--label", "answer"],
+    }.items()]  # fmt: skip
+    assert [ran.code for ran in made] == [0, 0, 0, 2]
+    assert "rows with the same document stay in one split" in made[0].err
+    assert "exclude each other" in made[3].err and not (tmp_path / "both").exists()
+    usual, free, late = (read_splits(tmp_path / name) for name in ("usual", "free", "late"))
+    assert usual.group_by == "document" and usual.splits["final"].rows == 12 and usual.final_opened is None
+    assert load_project(tmp_path / "usual").data.gold == "document"
+    assert free.group_by is None and "final" not in free.splits
+    days = {name: [row["day"] for row in read_json_lines(tmp_path / "late" / late.splits[name].file)] for name in
+            ("train", "test")}  # fmt: skip
+    assert max(days["train"]) < min(days["test"])
+
+
+def _word(number: int) -> str:
+    syllables = ["ba", "ko", "lu", "me", "ni", "po", "ra", "so", "tu", "va"]
+    return "".join(syllables[int(digit)] for digit in f"{number * 7919 % 100_000:05d}")
 
 
 def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path, bare_model: Path, train_file: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
+from engine.files import read_json_lines
 from engine.measure.partition import partition
 from engine.measure.rows import content_hash, row_id, row_text
 from engine.measure.splits import SplitPlan, find_leaks, freeze_files, make_splits, read_splits
@@ -74,6 +75,32 @@ def test_a_group_is_never_parted() -> None:
     assert not where["train"] & where["test"] and not where["train"] & where["validation"]
     assert not where["test"] & where["validation"]
     assert 50 <= len(parts["test"]) <= 70
+
+
+@pytest.mark.parametrize(
+    ("column", "every", "found"),
+    [
+        ("document", 7, "document"),
+        ("conversation_id", 2, "conversation_id"),
+        ("document", 1, None),  # every row has its own
+        ("document", 100, None),  # groups too large to divide well
+        ("colour", 7, None),  # no usual name
+    ],
+)
+def test_a_column_of_a_usual_name_keeps_its_rows_together(
+    tmp_path: Path, column: str, every: int, found: str | None
+) -> None:
+    rows = [{**row, column: f"n{i // every}"} for i, row in enumerate(make_rows(300))]
+    made = make_splits(tmp_path, rows, SplitPlan())
+    assert made.record.group_by == found
+    assert (f"rows with the same {column} stay in one split" in made.notes) == (found is not None)
+    where = [
+        {row[column] for row in read_json_lines(tmp_path / made.record.splits[name].file)} for name in ("train", "test")
+    ]
+    if found is not None:
+        assert not where[0] & where[1]
+    apart = tmp_path / "apart"
+    assert make_splits(apart, rows, SplitPlan(find_groups=False)).record.group_by is None
 
 
 def test_large_groups_come_into_the_test_split_too() -> None:

@@ -24,6 +24,7 @@ class SplitPlan(BaseModel):
 
     seed: int = Field(0, description="which rows go where, among equals")
     group_by: str | None = Field(None, description="column whose equal values stay in one split (document, user)")
+    find_groups: bool = Field(True, description="where group_by is null, use a column of a usual name (document, user)")
     time_by: str | None = Field(None, description="column to split by time: the latest rows are held out")
     label: str | None = Field(None, description="column with a class label: every split gets its share of each")
     validation_rows: Count | None = Field(None, description="null: a tenth, at least 20 and at most 500")

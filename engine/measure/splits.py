@@ -10,6 +10,7 @@ from engine.data.read import read_rows
 from engine.errors import EngineError
 from engine.files import sha256_file, write_text_atomic
 from engine.measure.frozen import count_look, looks_at_test, open_final, refreeze, verify_frozen
+from engine.measure.grouping import usual_group
 from engine.measure.leaks import Leak, find_leaks
 from engine.measure.partition import SPLITS, SplitPlan, partition
 from engine.measure.rows import Row, row_id, row_text
@@ -50,16 +51,23 @@ def make_splits(
     """Divide the rows, write data/train.jsonl, validation.jsonl, test.jsonl (and final.jsonl), and freeze them.
 
     `sources` are the files the rows came from: the name to record (relative to the project) and where each lies.
+    Rows of one document, conversation or user stay together where a column of a usual name says so.
     Raises EngineError where splits are there already, or the rows can't be divided.
     """
     _refuse_if_frozen(project_dir)
+    notes = []
+    if plan.group_by is None and plan.time_by is None and plan.find_groups:
+        found = usual_group(rows)
+        if found is not None:
+            plan = plan.model_copy(update={"group_by": found})
+            notes.append(f"rows with the same {found} stay in one split")
     parts = partition(rows, plan)
     files = {}
     for name in SPLITS:
         if parts.rows[name]:
             files[name] = f"data/{name}.jsonl"
             _write_rows(project_dir / files[name], [rows[index] for index in parts.rows[name]])
-    return _freeze(project_dir, files, plan, sources or {}, parts.notes, leaks=[])
+    return _freeze(project_dir, files, plan, sources or {}, [*notes, *parts.notes], leaks=[])
 
 
 def freeze_files(

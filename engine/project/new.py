@@ -148,7 +148,8 @@ def _write_rows(
     if made.leaks:
         notes.append(f"{len(made.leaks)} held-out rows stand in the training rows, the first: {made.leaks[0].text}")
     places = {name: split.file for name, split in made.record.splits.items() if name in ProjectData.model_fields}
-    described = {"group_by": plan.group_by, "time_by": plan.time_by, "label": plan.label, "sources": list(sources)}
+    split = {"group_by": made.record.group_by, "time_by": plan.time_by, "label": plan.label}
+    described = split | {"sources": list(sources)}
     return declared.model_copy(update=places | described), made.record.splits["train"].rows
 
 

@@ -2,8 +2,16 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.errors import EngineError
+from tui.commands.arguments import number, positive_int
 from tui.commands.output import Progress
+
+if TYPE_CHECKING:
+    from engine.measure.partition import SplitPlan
+
+NO_GROUPS = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,10 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation", metavar="FILE", type=Path, help="rows to choose by, with --test: no splitting")
     parser.add_argument("--test", metavar="FILE", type=Path, help="held-out rows of your own")
     parser.add_argument("--documents", metavar="DIR", type=Path, help="texts to answer from")
-    parser.add_argument("--group-by", metavar="COLUMN", help="rows equal in it stay in one split (document, user)")
+    parser.add_argument(
+        "--group-by", metavar="COLUMN",
+        help="rows equal in it stay in one split (default: one of a usual name, such as document; none: no column)",
+    )  # fmt: skip
+    parser.add_argument("--time-by", metavar="COLUMN", help="the latest rows by this column are held out")
     parser.add_argument("--label", metavar="COLUMN", help="class label: every split gets its share of each")
+    parser.add_argument(
+        "--gold", metavar="COLUMN", help="column with the passage, or the document, that answers the row's question"
+    )
+    parser.add_argument(
+        "--final-rows", metavar="N", type=positive_int, default=0,
+        help="rows of a second held-out set, sealed until rung eval --split final opens it",
+    )  # fmt: skip
     parser.add_argument("--metric", metavar="M", action="append", default=[], help="how answers are scored")
-    parser.add_argument("--target", metavar="X", type=float, help="score that is good enough, for example 0.8")
+    parser.add_argument("--target", metavar="X", type=number, help="score that is good enough, for example 0.8")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the split (default 0)")
 
 
@@ -36,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
         documents=args.documents,
         metrics=args.metric,
         target=args.target,
-        data=ProjectData(group_by=args.group_by, label=args.label),
-        seed=args.seed,
+        data=ProjectData(gold=args.gold),
+        plan=_plan(args),
     )
     progress = Progress()
     if args.model is None:
@@ -47,3 +66,22 @@ def run(args: argparse.Namespace) -> int:
     print(made.root)
     progress.line(f"next: rung check {args.directory}/{RECIPE_FILE}, then rung run {args.directory}/{RECIPE_FILE}")
     return 0
+
+
+def _plan(args: argparse.Namespace) -> "SplitPlan":
+    from pydantic import ValidationError
+
+    from engine.measure.partition import SplitPlan
+
+    try:
+        return SplitPlan(
+            seed=args.seed,
+            group_by=None if args.group_by == NO_GROUPS else args.group_by,
+            find_groups=args.group_by != NO_GROUPS,
+            time_by=args.time_by,
+            label=args.label,
+            final_rows=args.final_rows,
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise EngineError("The rows can't be split that way", reason) from None
