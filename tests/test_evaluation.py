@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import engine.ladder.judging as judging
 import engine.ladder.local_answers as local_answers
 from engine.errors import EngineError
 from engine.events import Event, Phase
@@ -266,6 +267,43 @@ def test_the_judge_scores_and_is_marked_unchecked(tmp_path: Path, model: Path) -
     assert found.score == 0.5
     assert json.loads((tmp_path / "evaluations" / "judge.json").read_text())["words"].startswith("unchecked")
     assert {line["a_first"] for line in read_json_lines(tmp_path / "scores" / f"{entry.candidate}.jsonl")} == {"tie"}
+
+
+def test_a_judge_that_is_cut_off_goes_on_where_it_stopped_and_its_key_is_shown_nowhere(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "_CASES_AT_ONCE", 2)
+    monkeypatch.setenv("JUDGE_KEY", "secret-key-1234")
+    refused: list[Sent] = []
+
+    def respond(sent: Sent) -> Response:
+        assert sent.headers["authorization"] == "Bearer secret-key-1234"
+        if len(service.requests) > 8 and not refused:
+            refused.append(sent)
+        if refused and not mended:
+            return Response({"error": {"message": "the key secret-key-1234 has run out"}}, 401)
+        return answer("Verdict: 1")
+
+    mended: list[bool] = []
+    with chat_service(respond) as service:
+        project = make_project(
+            tmp_path, model, metrics=["judge"], judge={"endpoint": "big"},
+            endpoints=[{"name": "big", "url": service.url, "model": "m", "key_variable": "JUDGE_KEY"}],
+        )  # fmt: skip
+        events: list[Event] = []
+        with pytest.raises(EngineError) as told:
+            Bench(tmp_path, project, events.append).score_held_out(base_spec(project), "plain", chosen=True)
+        assert "the key *** has run out" in told.value.details and "JUDGE_KEY" in told.value.hint
+        done = [event.done for event in events if isinstance(event, Phase) and event.unit == "judgments"]
+        assert done == [0, 2, 4], "of 8, in either order"
+        asked = len(service.requests)
+        mended.append(True)
+        _, found = Bench(tmp_path, project, nothing).score_held_out(base_spec(project), "plain", chosen=True)
+        assert len(service.requests) - asked == 8
+    # Whoever is shown first is preferred: both orders together say nothing.
+    assert found.score == 0.5 and found.n == 8
+    written = "".join(file.read_text() for file in tmp_path.rglob("*.json*") if file.is_file())
+    assert "secret-key-1234" not in written
 
 
 def test_perplexity_of_the_reference(tmp_path: Path, model: Path) -> None:

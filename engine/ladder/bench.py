@@ -134,7 +134,7 @@ class Bench:
         examples: Sequence[EvaluationExample],
         answers: dict[str, Answer],
     ) -> list[ExampleScore]:
-        by_model = ModelScores(self.answerer, self.project, spec, answers)
+        by_model = ModelScores(self.answerer, self.project, spec, answers, self.report)
         return score_answers(self.root, self.project, candidate, spec, metric, examples, answers, by_model)
 
     def _try_all(self, specs: Sequence[CandidateSpec], examples: Sequence[EvaluationExample]) -> list[Trial]:

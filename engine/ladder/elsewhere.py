@@ -1,9 +1,10 @@
 """Scores that need a model: a judge's, and the perplexity of the reference. Used only inside a worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.errors import EngineError
+from engine.events import Event, Phase
 from engine.ladder.answering import Answerer
 from engine.ladder.answers import Answer
 from engine.ladder.examples import EvaluationExample
@@ -22,15 +23,22 @@ class ModelScores:
         project: ProjectSettings,
         spec: CandidateSpec,
         answers: Mapping[str, Answer],
+        report: Callable[[Event], None],
     ) -> None:
         self._answerer, self._project = answerer, project
-        self._spec, self._answers = spec, answers
+        self._spec, self._answers, self._report = spec, answers, report
 
-    def __call__(self, metric: MetricSpec, examples: Sequence[EvaluationExample]) -> list[dict[str, Any]]:
-        """One line of scores an example. Raises EngineError for a metric that can't be computed here."""
+    def __call__(self, metric: MetricSpec, examples: Sequence[EvaluationExample]) -> Iterator[list[dict[str, Any]]]:
+        """One line of scores an example, some at a time. Raises EngineError for a metric that it can't compute."""
         if metric.name == "reference_perplexity":
             losses = self._answerer.reference_losses(self._spec, examples)
-            return [{"example": example.id, "score": losses[example.id]} for example in examples]
-        if metric.name == "judge":
-            return judge_answers(self._project, self._answerer.models, examples, self._answers)
-        raise EngineError(f"{metric.name} can't be computed here", metric.kind.help)
+            yield [{"example": example.id, "score": losses[example.id]} for example in examples]
+        elif metric.name == "judge":
+            done = 0
+            self._report(Phase("evaluate", done, len(examples), "judgments"))
+            for lines in judge_answers(self._project, self._answerer.models, examples, self._answers):
+                yield lines
+                done += len(lines)
+                self._report(Phase("evaluate", done, len(examples), "judgments"))
+        else:
+            raise EngineError(f"{metric.name} can't be computed here", metric.kind.help)

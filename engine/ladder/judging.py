@@ -1,6 +1,6 @@
 """The judge at work: its scores for a candidate's answers, and how far it can be trusted. Used only inside a worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,21 @@ def judge_answers(
     models: LocalModels,
     examples: Sequence[EvaluationExample],
     answers: Mapping[str, Answer],
-) -> list[dict[str, Any]]:
-    """For each example the judge's score of the answer against the reference, and its choice in either order."""
+) -> Iterator[list[dict[str, Any]]]:
+    """For each example the judge's score of the answer against the reference, and its choice in either order.
+
+    Some at a time, as they come.
+    """
     judge = declared_judge(project)
     cases = [JudgeCase(one.id, one.question, answers[one.id].answer, one.reference) for one in examples]
-    lines = []
     for start in range(0, len(cases), _CASES_AT_ONCE):
+        lines = []
         for judgment in judge_pairs(
             _generate(project, judge, models), cases[start : start + _CASES_AT_ONCE], judge.criterion
         ):
             seen = {"a_first": judgment.a_first, "b_first": judgment.b_first}
             lines.append({"example": judgment.id, "score": judgment.score, **seen})
-    return lines
+        yield lines
 
 
 def check_against_labels(root: Path, project: ProjectSettings, models: LocalModels) -> None:

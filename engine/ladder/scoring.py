@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from engine.measure.metrics.spec import MetricSpec
 from engine.project.schema import ProjectSettings
 from engine.retrieval.prompting import CITATION
 
-Elsewhere = Callable[[MetricSpec, Sequence[EvaluationExample]], list[dict[str, Any]]]
-"""Lines of scores that need a model: of a metric that is `computed_elsewhere`, for the examples that have none yet."""
+Elsewhere = Callable[[MetricSpec, Sequence[EvaluationExample]], Iterable[list[dict[str, Any]]]]
+"""Lines of scores that need a model, some at a time: of a metric that is `computed_elsewhere`, for the examples that
+have none yet."""
 
 
 def score_answers(
@@ -41,11 +42,14 @@ def score_answers(
     stamps = {example.id: _stamp(example, answers[example.id]) for example in examples}
     missing = [example for example in examples if not _is_kept(store.get(example.id, key), stamps[example.id])]
     if missing:
+        scored: Iterable[list[dict[str, Any]]]
         if metric.kind.computed_elsewhere:
-            fresh = elsewhere(metric, missing)
+            scored = elsewhere(metric, missing)
         else:
-            fresh = [asdict(_score(metric, example, answers[example.id], strips)) for example in missing]
-        store.add([line | {"metric": key, "of": stamps[line["example"]]} for line in fresh])
+            scored = [[asdict(_score(metric, example, answers[example.id], strips)) for example in missing]]
+        for lines in scored:
+            # On disk as they come: a judge's verdicts are slow, and may cost money.
+            store.add([line | {"metric": key, "of": stamps[line["example"]]} for line in lines])
     return [_from_line(store.get(example.id, key) or {}) for example in examples]
 
 
