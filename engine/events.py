@@ -47,7 +47,7 @@ class Phase(Event):
     """A stage of the job began or moved on."""
 
     type = "phase"
-    name: str = _about("download, load, tokenise, preflight, train, evaluate, probe, save, export")
+    name: str = _about("download, load, generate, tokenise, preflight, train, evaluate, probe, save, export")
     done: int | None = _about("units done", default=None)
     total: int | None = _about("units in all; null when unknown", default=None)
     unit: str | None = _about("what is counted: rows, tokens, bytes, steps", default=None)
@@ -87,6 +87,7 @@ class Probe(Event):
     step: int = _about("optimizer steps so far; 0 is before training")
     split: str = _about("which probe: general, or the user's name for it")
     metrics: dict[str, float | None] = _about("figures by name, with n")
+    intervals: dict[str, list[float]] = _about("[low, high] of each figure, 95 %", default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,20 @@ class Sample(Event):
     base: str = _about("the base model's answer")
     current: str = _about("the answer at this step")
     reference: str | None = _about("the wanted answer, where there is one", default=None)
+
+
+@dataclass(frozen=True)
+class PairsMade(Event):
+    """Some more preference pairs were made, or judged, of the model's own answers, before training on them."""
+
+    type = "pairs"
+    stage: str = _about("revised or judged")
+    done: int = _about("prompts, or pairs, so far")
+    total: int = _about("prompts, or pairs, in all")
+    metrics: dict[str, float | None] = _about("figures over those so far: share_revised, judge_agreement…")
+    example: dict[str, str] | None = _about(
+        "one of the newest: prompt, first, principle, critique, revised, and the judge's verdict", default=None
+    )
 
 
 @dataclass(frozen=True)
@@ -196,6 +211,9 @@ class Finished(Event):
     artifact: str = _about("adapter or model, relative to the run")
     chosen_checkpoint: str = _about("which checkpoint the artifact is, and how it was chosen")
     forgetting: dict[str, float | None] = _about("probe after minus before, by name", default_factory=dict)
+    forgetting_intervals: dict[str, list[float]] = _about(
+        "[low, high] of each change, 95 %, the same texts and questions compared", default_factory=dict
+    )
 
 
 @dataclass(frozen=True)
@@ -205,6 +223,7 @@ class Stopped(Event):
     type = "stopped"
     step: int = _about("optimizer steps so far")
     resumable: bool = _about("whether `rung resume` can go on")
+    reason: str = _about("why, where nobody asked: the recipe stops here, for a person to look", default="")
 
 
 @dataclass(frozen=True)
@@ -239,8 +258,8 @@ class Failed(Event):
 EVENT_TYPES: dict[str, type[Event]] = {
     event.type: event
     for event in (
-        Queued, Started, Phase, Step, Evaluation, Probe, Memory, Forecast, Sample, CheckpointSaved, Resumed,
-        StopRequested, Recovered, Warned, Finished, Stopped, Cancelled, Preempted, Failed,
+        Queued, Started, Phase, Step, Evaluation, Probe, Memory, Forecast, Sample, PairsMade, CheckpointSaved,
+        Resumed, StopRequested, Recovered, Warned, Finished, Stopped, Cancelled, Preempted, Failed,
     )
 }  # fmt: skip
 

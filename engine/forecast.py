@@ -8,21 +8,34 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.adapters.sublayers import count_added, sublayer_ends
+from engine.adapters.targets import named_layers
 from engine.errors import EngineError
 from engine.recipe.schema import AdapterSettings, Recipe
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # NF4: half a byte a weight, and double-quantised scales: one byte a block of 64, one fp32 a block of 256 of those.
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 _NOT_LINEAR = ("embed", "wte", "wpe", "norm", "lm_head", "ln_")
+# Names of feed-forward layers with a gate, whose product of two halves is kept beside both.
+_GATED = ("gate_proj", "gate_up_proj", "w3")
+# TRL scores tokens in tiles of so many tokens by so many entries of the vocabulary (trl.kernels.chunked_logprob). On a
+# GPU one kernel turns a tile into its gradient in place; elsewhere its steps stand beside it.
+_TILE = (4096, 32768)
+_TILE_COPIES = 9
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What of a model decides its memory. `linear`: (name, inputs, outputs) of each layer that all-linear takes."""
+    """What of a model decides its memory. `linear`: (name, inputs, outputs) of each layer that all-linear takes.
+
+    `square_heads`: heads of an attention that keeps its whole matrix of scores; 0 for one that doesn't.
+    """
 
     parameters: int
     linear: tuple[tuple[str, int, int], ...]
@@ -31,11 +44,18 @@ class ModelShape:
     num_layers: int
     key_value_width: int
     vocab_size: int
+    query_width: int = 0
+    square_heads: int = 0
 
     @property
     def linear_parameters(self) -> int:
         """Weights in the linear layers, those that quantisation shrinks."""
         return sum(inputs * outputs for _, inputs, outputs in self.linear)
+
+    @property
+    def names(self) -> list[str]:
+        """The linear layers' full names."""
+        return [name.removesuffix(".weight") for name, _, _ in self.linear]
 
 
 def shape_of_folder(folder: Path) -> ModelShape:
@@ -43,52 +63,99 @@ def shape_of_folder(folder: Path) -> ModelShape:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = config.get("text_config", config)
     tensors = {name: shape for file in sorted(folder.glob("*.safetensors")) for name, shape in _header(file).items()}
+    # GPT-2's weights lie with their inputs first.
+    turned = config.get("model_type") == "gpt2"
     linear = tuple(
-        (name, shape[1], shape[0])
+        (name, *(shape if turned else reversed(shape)))
         for name, shape in tensors.items()
         if len(shape) == 2 and name.endswith(".weight") and not any(part in name for part in _NOT_LINEAR)
     )
+    return _shape(config, sum(_product(shape) for shape in tensors.values()), linear)
+
+
+def shape_of_config(config: "PretrainedConfig") -> ModelShape:
+    """The shape of a model from its configuration alone: built on the meta device, where no weight is stored."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    head = model.get_output_embeddings()
+    linear: list[tuple[str, int, int]] = []
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and module is not head:
+            linear.append((f"{name}.weight", module.in_features, module.out_features))
+        elif isinstance(module, Conv1D):
+            linear.append((f"{name}.weight", module.nx, module.nf))
+    plain = config.get_text_config().to_dict()
+    return _shape(plain, sum(weight.numel() for weight in model.parameters()), tuple(linear))
+
+
+def _shape(config: dict[str, Any], parameters: int, linear: tuple[tuple[str, int, int], ...]) -> ModelShape:
     heads = int(config.get("num_attention_heads") or config.get("n_head") or 1)
     hidden = int(config.get("hidden_size") or config.get("n_embd") or 0)
     head_width = int(config.get("head_dim") or hidden // heads)
+    # A cap on the scores, or dropout of them, is computed on the whole matrix.
+    square = config.get("attn_logit_softcapping") or config.get("attn_pdrop") or config.get("attention_dropout")
     return ModelShape(
-        parameters=sum(_product(shape) for shape in tensors.values()),
+        parameters=parameters,
         linear=linear,
         hidden_size=hidden,
         intermediate_size=int(config.get("intermediate_size") or config.get("n_inner") or 4 * hidden),
         num_layers=int(config.get("num_hidden_layers") or config.get("n_layer") or 0),
         key_value_width=int(config.get("num_key_value_heads") or heads) * head_width,
         vocab_size=int(config.get("vocab_size") or 0),
+        query_width=heads * head_width,
+        square_heads=heads if square else 0,
     )
 
 
-def forecast_memory(shape: ModelShape, recipe: Recipe, longest: int, dtype: str) -> dict[str, int]:
-    """Bytes by part at the peak of a step whose rows have `longest` tokens. `dtype` is the resolved weights' type."""
-    batch = recipe.training.per_device_train_batch_size
+def forecast_memory(
+    shape: ModelShape, recipe: Recipe, longest: int, dtype: str, on_gpu: bool = False
+) -> dict[str, int]:
+    """Bytes by part at the peak of a step whose rows have `longest` tokens. `dtype` is the resolved weights' type.
+
+    Raises EngineError for an adapter whose layers the model doesn't have.
+    """
+    length = min(longest, recipe.data.max_length)
+    rows = recipe.training.per_device_train_batch_size * _rows_at_once(recipe)
     trained = trained_parameters(shape, recipe)
-    tokens = batch * _rows_at_once(recipe) * min(longest, recipe.data.max_length)
-    autocast = BYTES[dtype] if recipe.model.quantization == "none" else 2
-    activations = _activations(shape, recipe, tokens, autocast)
+    size = BYTES[dtype]
+    activations = _activations(shape, recipe, rows * length, length, size, on_gpu)
+    logits = _logits(shape, recipe, rows * length, size, on_gpu)
+    gradients = trained * (4 if recipe.adapter is not None else size)
+    if recipe.training.gradient_accumulation_steps == 1:
+        # A layer's gradients come as its activations go; only what is more than those adds to the peak.
+        gradients = max(0, gradients - activations - logits) if recipe.adapter is None else gradients
     return {
         "weights": round(_weight_bytes(shape, recipe, dtype)),
         "adapter": 0 if recipe.adapter is None else trained * 4,
-        "gradients": trained * (4 if recipe.adapter is not None else BYTES[dtype]),
-        "optimizer": trained * 2 * (4 if recipe.adapter is not None else BYTES[dtype]),
+        "gradients": gradients,
+        "optimizer": trained * 2 * (4 if recipe.adapter is not None else size),
         "activations": activations,
         # Where all weights are trained, the policy as it was stands beside the one that moves.
         "reference": round(_weight_bytes(shape, recipe, dtype)) if _has_reference(recipe) else 0,
-        # Logits in the weights' type, their fp32 copy for the softmax, and its gradient.
-        "logits": tokens * shape.vocab_size * (autocast + 4 + 4),
+        "logits": logits,
     }
+
+
+def checkpoint_bytes(saved: int, optimizer: int, keep: int | None, num_saves: int) -> int:
+    """Bytes on disk for a run's checkpoints (weights and optimizer of each) and its artifact (the weights).
+
+    `keep` are the newest that stay (None: all); the best stays beside them, and one is being written.
+    """
+    count = num_saves if keep is None else min(num_saves, keep + 2)
+    return count * (saved + optimizer) + saved
 
 
 def _rows_at_once(recipe: Recipe) -> int:
     """Sequences a row becomes: a pair's two answers are read side by side."""
-    return 2 if recipe.method in ("dpo", "orpo", "reward") else 1
+    return 2 if recipe.method in ("dpo", "orpo", "reward", "constitution") else 1
 
 
 def _has_reference(recipe: Recipe) -> bool:
-    if recipe.adapter is not None or recipe.method not in ("dpo", "kto", "grpo", "rloo"):
+    if recipe.adapter is not None or recipe.method not in ("dpo", "constitution", "kto", "grpo", "rloo"):
         return False
     block = recipe.method_block()
     if recipe.method == "grpo":
@@ -97,51 +164,104 @@ def _has_reference(recipe: Recipe) -> bool:
 
 
 def trained_parameters(shape: ModelShape, recipe: Recipe) -> int:
-    """How many weights a recipe trains."""
+    """How many weights a recipe trains. Raises EngineError for target_modules that the model doesn't have."""
     adapter = recipe.adapter
     if adapter is None:
         return shape.parameters
-    targets = adapter.target_modules
     if adapter.kind == "bottleneck":
-        return _bottleneck_parameters(shape, adapter)
-    chosen = [
-        (inputs, outputs)
-        for name, inputs, outputs in shape.linear
-        if targets == "all-linear" or name.split(".")[-2] in ([targets] if isinstance(targets, str) else targets)
-    ]
+        return sum(count_added(outputs, adapter.r) for _, outputs in _behind(shape, adapter))
+    chosen = _adapted(shape, adapter)
     magnitudes = sum(outputs for _, outputs in chosen) if adapter.kind == "dora" else 0
     return sum(adapter.r * (inputs + outputs) for inputs, outputs in chosen) + magnitudes
 
 
-def _bottleneck_parameters(shape: ModelShape, adapter: AdapterSettings) -> int:
-    names = [name.removesuffix(".weight") for name, _, _ in shape.linear]
-    given = adapter.target_modules
-    if given == "all-linear":
-        endings = sublayer_ends(names, adapter.placement)
-    else:
-        endings = [given] if isinstance(given, str) else given
-    behind = sum(name.endswith(tuple(f".{ending}" for ending in endings)) for name in names)
-    return behind * count_added(shape.hidden_size, adapter.r)
+def _adapted(shape: ModelShape, adapter: AdapterSettings) -> list[tuple[int, int]]:
+    """(inputs, outputs) of each layer that has a LoRA beside it."""
+    if adapter.target_modules == "all-linear":
+        return [(inputs, outputs) for _, inputs, outputs in shape.linear]
+    chosen = set(named_layers(shape.names, adapter.target_modules))
+    sizes = zip(shape.names, shape.linear, strict=True)
+    return [(inputs, outputs) for name, (_, inputs, outputs) in sizes if name in chosen]
+
+
+def _behind(shape: ModelShape, adapter: AdapterSettings) -> list[tuple[int, int]]:
+    """(inputs, outputs) of each layer that has a bottleneck behind it."""
+    targets = adapter.target_modules
+    ends = sublayer_ends(shape.names, adapter.placement) if targets == "all-linear" else targets
+    chosen = set(named_layers(shape.names, ends))
+    sizes = zip(shape.names, shape.linear, strict=True)
+    return [(inputs, outputs) for name, (_, inputs, outputs) in sizes if name in chosen]
 
 
 def _weight_bytes(shape: ModelShape, recipe: Recipe, dtype: str) -> float:
     if recipe.model.quantization == "none":
         return shape.parameters * BYTES[dtype]
-    rest = (shape.parameters - shape.linear_parameters) * BYTES[dtype]
+    # What is not quantised is held in float32 (peft.prepare_model_for_kbit_training).
+    rest = (shape.parameters - shape.linear_parameters) * 4
     return rest + shape.linear_parameters * (NF4_BYTES if recipe.model.quantization == "nf4" else 1.0)
 
 
-def _activations(shape: ModelShape, recipe: Recipe, tokens: int, size: int) -> int:
-    hidden, inner, kv = shape.hidden_size, shape.intermediate_size, shape.key_value_width
-    # Norm inputs in fp32 twice, query/key/value with their rotated copies, the attention's output; gate, up, their
-    # activation and product.
-    layer = 2 * hidden * 4 + (4 * hidden + 4 * kv) * size + 4 * inner * size
-    if recipe.adapter is not None and recipe.adapter.lora_dropout > 0:
-        # Each adapted layer keeps its dropped-out input and the mask.
-        layer += sum(inputs * (size + 1) for _, inputs, _ in shape.linear) // max(1, shape.num_layers)
+def _activations(shape: ModelShape, recipe: Recipe, tokens: int, length: int, size: int, on_gpu: bool) -> int:
+    """What the layers keep for the backward pass, or with checkpointing their inputs and one layer's inside."""
+    layers = max(1, shape.num_layers)
+    kept = _kept_by_layer(shape, recipe, length, size)
+    added = _kept_by_adapter(shape, recipe, size, on_gpu) / layers
+    # Gradients of the widest tensors while the last layer goes back, and a quantised layer's weights in full.
+    working = 3 * max(shape.intermediate_size, shape.hidden_size) * size * tokens
+    if recipe.model.quantization != "none":
+        working += max((inputs * outputs for _, inputs, outputs in shape.linear), default=0) * size
     if recipe.training.gradient_checkpointing:
-        return int(tokens * (shape.num_layers * hidden * size + layer))
-    return int(tokens * shape.num_layers * layer)
+        return round(tokens * (layers * shape.hidden_size * size + kept + added) + working)
+    # Below the first adapter nothing is trained, so nothing is kept: with one behind feed-forward that is a layer.
+    deep = layers - 1 if recipe.adapter is not None and recipe.adapter.kind == "bottleneck" else layers
+    return round(tokens * (deep * kept + layers * added) + working)
+
+
+def _kept_by_layer(shape: ModelShape, recipe: Recipe, length: int, size: int) -> float:
+    """Bytes a token that one layer keeps itself: what its norms, attention and feed-forward need again."""
+    hidden, inner = shape.hidden_size, shape.intermediate_size
+    queries = shape.query_width or hidden
+    gated = any(name.rpartition(".")[2] in _GATED for name in shape.names)
+    # The norms' inputs in float32; queries, keys, values and the attention's output; gate, up and the activation.
+    kept = 2 * hidden * 4 + (2 * queries + 2 * shape.key_value_width) * size + (3 if gated else 4) * inner * size
+    if shape.square_heads or recipe.model.attention == "eager":
+        heads = shape.square_heads or max(1, queries // 64)
+        kept += 3 * heads * length * size
+    if recipe.adapter is None:
+        # Trained norms keep what they normalised; trained layers keep their inputs.
+        kept += 2 * hidden * size + 2 * hidden * size + inner * size
+    elif recipe.adapter.kind != "bottleneck" and recipe.adapter.lora_dropout == 0:
+        kept += 2 * hidden * size + inner * size
+    return kept
+
+
+def _kept_by_adapter(shape: ModelShape, recipe: Recipe, size: int, on_gpu: bool) -> int:
+    """Bytes a token that all the adapters keep: their dropped-out inputs with the noise, and what lies between."""
+    adapter = recipe.adapter
+    if adapter is None:
+        return 0
+    # The noise of dropout is a number of its own on the CPU, a bit in a byte on a GPU.
+    noise = (1 if on_gpu else 4) if adapter.lora_dropout > 0 else 0
+    if adapter.kind == "bottleneck":
+        return sum(outputs * size + adapter.r * (4 + 4 + noise) for _, outputs in _behind(shape, adapter))
+    chosen = _adapted(shape, adapter)
+    total = sum(adapter.r * 4 for _ in chosen)
+    if noise:
+        total += sum(inputs * (4 + noise) for inputs, _ in chosen)
+    if adapter.kind == "dora":
+        total += sum(2 * outputs * 4 for _, outputs in chosen)
+    return total
+
+
+def _logits(shape: ModelShape, recipe: Recipe, tokens: int, size: int, on_gpu: bool) -> int:
+    if recipe.method == "reward":
+        return 0
+    if recipe.method == "orpo":
+        # Logits in the weights' type, their fp32 copy for the softmax, and its gradient.
+        return tokens * shape.vocab_size * (size + 4 + 4)
+    tile = min(tokens, _TILE[0]) * min(shape.vocab_size, _TILE[1])
+    head = shape.vocab_size * shape.hidden_size * 4 if recipe.adapter is None else 0
+    return tile * (size if on_gpu else size * _TILE_COPIES) + tokens * shape.hidden_size * 4 + head
 
 
 def _header(file: Path) -> dict[str, list[int]]:

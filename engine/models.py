@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
+from engine.hub.cache import cached_model, has_tokenizer
 from engine.program import PACKAGE_ROOT
 from engine.recipe.schema import ModelSettings
 
@@ -38,17 +39,18 @@ def model_source(name: str, root: Path) -> str:
     return name
 
 
-def is_local(name: str, root: Path) -> bool:
-    """Whether the model lies in a folder here."""
-    return Path(model_source(name, root)).is_dir()
+def model_folder(name: str, root: Path, revision: str | None = None) -> Path | None:
+    """Where a model's files lie: its folder, or for a hub id the cache's; None until that is downloaded whole."""
+    source = model_source(name, root)
+    return Path(source) if Path(source).is_dir() else cached_model(source, revision)
 
 
-def model_config(name: str, root: Path) -> dict[str, Any]:
-    """A local model's config.json as plain values, without the training stack; {} for a hub id."""
-    source = Path(model_source(name, root))
-    if not source.is_dir():
+def model_config(name: str, root: Path, revision: str | None = None) -> dict[str, Any]:
+    """A model's config.json as plain values, without the training stack; {} for a hub id that is not in the cache."""
+    folder = model_folder(name, root, revision)
+    if folder is None:
         return {}
-    config: dict[str, Any] = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return config
 
 
@@ -64,14 +66,19 @@ def load_tokenizer(model: ModelSettings, root: Path) -> "PreTrainedTokenizerBase
     from transformers import AutoTokenizer
 
     source = model_source(model.name, root)
-    if Path(source).is_dir() and not _has_tokenizer(Path(source)):
+    if Path(source).is_dir() and not has_tokenizer(Path(source)):
         raise EngineError(f"{source} has no tokenizer", "there is no tokenizer.json or tokenizer.model", _HINT_FOLDER)
+    folder = model_folder(model.name, root, model.revision)
+    in_folder = folder is not None and has_tokenizer(folder)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source, revision=model.revision, trust_remote_code=model.trust_remote_code
+            folder if in_folder else source,
+            revision=None if in_folder else model.revision,
+            trust_remote_code=model.trust_remote_code,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise _loading_error("tokenizer", source, error) from error
+        raise _loading_error("tokenizer", source, model.revision, error) from error
+    tokenizer.name_or_path = source
     if model.chat_template is not None:
         tokenizer.chat_template = read_template(model.chat_template, root)
     if tokenizer.pad_token is None:
@@ -123,9 +130,9 @@ def load_scorer(model: ModelSettings, root: Path, device: str) -> "PreTrainedMod
 
 def _load(kind: Any, model: ModelSettings, root: Path, device: str, **head: Any) -> "PreTrainedModel":
     source = model_source(model.name, root)
+    folder = source if Path(source).is_dir() else _downloaded(source, model)
     options: dict[str, Any] = {
         **head,
-        "revision": model.revision,
         "trust_remote_code": model.trust_remote_code,
         "use_safetensors": True,
         "dtype": resolve_dtype(model, device),
@@ -136,13 +143,21 @@ def _load(kind: Any, model: ModelSettings, root: Path, device: str, **head: Any)
         options["quantization_config"] = _quantization(model, device)
         options["device_map"] = {"": device}
     try:
-        loaded: PreTrainedModel = kind.from_pretrained(source, **options)
+        loaded: PreTrainedModel = kind.from_pretrained(folder, **options)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise _loading_error("model", source, error) from error
+        raise _loading_error("model", source, model.revision, error) from error
+    # What is saved of it later names the model, not the place in this machine's cache.
+    loaded.name_or_path = loaded.config._name_or_path = source
     if model.quantization == "none":
         loaded.to(device)
     _keep_weights_as_packed(loaded)
     return loaded.eval()
+
+
+def _downloaded(source: str, model: ModelSettings) -> Path:
+    from engine.hub.download import ensure_model
+
+    return ensure_model(source, model.revision, code=model.trust_remote_code)
 
 
 def _keep_weights_as_packed(model: "PreTrainedModel") -> None:
@@ -200,14 +215,25 @@ def _checked_folder(folder: Path) -> Path:
     return folder
 
 
-def _has_tokenizer(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"))
-
-
-def _loading_error(what: str, source: str, error: Exception) -> EngineError:
+def _loading_error(what: str, source: str, revision: str | None, error: Exception) -> EngineError:
+    if not Path(source).is_dir() and (told := _told_by_hub(error, source, revision)) is not None:
+        return told
     lines = [line for line in str(error).splitlines() if line.strip()]
     return EngineError(
         f"The {what} {source} can't be loaded",
         "\n".join(lines[:4]) or type(error).__name__,
-        "a hub model must be in the cache or reachable (rung doctor)" if not Path(source).is_dir() else _HINT_FOLDER,
+        f"rung fetch {source} brings it, or says what is in the way" if not Path(source).is_dir() else _HINT_FOLDER,
     )
+
+
+def _told_by_hub(error: BaseException | None, source: str, revision: str | None) -> EngineError | None:
+    """What the hub said, where that is behind the error: gated, not there, no such revision."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    from engine.hub.faults import explained
+
+    while error is not None:
+        if isinstance(error, HfHubHTTPError):
+            return explained(error, source, revision)
+        error = error.__cause__ or error.__context__
+    return None

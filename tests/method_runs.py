@@ -35,7 +35,7 @@ def chat_rows(count: int = 32) -> list[dict[str, Any]]:
     return [{"prompt": f"Colour {n}?", "completion": WORDS[n % 8]} for n in range(count)]
 
 
-def make_recipe(method: str, model: Path | str, **changes: Any) -> Recipe:
+def make_recipe(method: str, model: Path | str, /, **changes: Any) -> Recipe:
     """A small recipe; `changes` are merged into its blocks."""
     value: dict[str, Any] = {
         "method": method,

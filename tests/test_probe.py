@@ -1,11 +1,15 @@
 """What the forgetting meter asks: fixed, well-formed, and told apart from what replay teaches."""
 
+import json
+import math
+import random
 from pathlib import Path
 
 import pytest
 
 from engine.errors import EngineError
 from engine.probe.instructions import general_instructions, is_refusal
+from engine.probe.items import ProbeItems
 from engine.probe.questions import general_questions
 from engine.probe.source import probe_material
 
@@ -52,3 +56,55 @@ def test_material_is_ours_the_models_or_the_users(tmp_path: Path) -> None:
     assert probe_material("mine.txt", None, tmp_path).passages == ["One.", "Two."]
     with pytest.raises(EngineError, match="can't be read"):
         probe_material("none.txt", None, tmp_path)
+
+
+BEFORE = ProbeItems(
+    [(20.0, 10), (33.0, 10), (9.0, 5)], [(0.0, 4), (0.0, 6)], [1.0, 1.0, 0.0, 1.0], [1.0, 0.0], [0.0, 0.0]
+)
+AFTER = ProbeItems(
+    [(26.0, 10), (38.0, 10), (12.0, 5)], [(0.4, 4), (1.2, 6)], [1.0, 0.0, 0.0, 1.0], [1.0, 1.0], [0.0, 1.0]
+)
+
+
+def test_figures_are_ratios_over_texts_and_shares_of_questions() -> None:
+    figures = BEFORE.figures()
+    assert figures["loss"] == pytest.approx(62 / 25) and figures["perplexity"] == pytest.approx(math.exp(62 / 25))
+    assert (figures["accuracy"], figures["instructions_followed"], figures["refusals"]) == (0.75, 0.5, 0.0)
+    assert (figures["n"], figures["questions"], figures["instructions"]) == (3, 4, 2)
+    assert AFTER.figures()["kl"] == pytest.approx(0.16)
+    assert "kl" not in ProbeItems([(1.0, 1)]).figures()
+
+
+def test_every_part_has_an_interval_that_holds_its_figure() -> None:
+    figures, intervals = AFTER.figures(), AFTER.intervals()
+    parts = {"loss", "perplexity", "kl", "accuracy", "instructions_followed", "refusals"}
+    assert set(intervals) == parts
+    assert all(intervals[name][0] <= figures[name] <= intervals[name][1] for name in parts)
+    assert all(intervals[name][0] < intervals[name][1] for name in parts)
+    assert ProbeItems([(2.0, 1)]).intervals() == {}, "one text says nothing of others"
+
+
+def test_changes_are_compared_text_against_text() -> None:
+    """Every text is worse by about half a nat: paired, that is shown, though the texts differ by more than that."""
+    changes = AFTER.change_intervals(BEFORE)
+    growth = AFTER.figures()["loss"] - BEFORE.figures()["loss"]
+    low, high = changes["loss"]
+    assert 0 < low < growth < high
+    apart = AFTER.intervals()["loss"], BEFORE.intervals()["loss"]
+    assert apart[0][0] < apart[1][1], "unpaired, nothing would be shown"
+    assert changes["accuracy"][0] < -0.25 < changes["accuracy"][1]
+    assert changes["perplexity"][0] < AFTER.figures()["perplexity"] - BEFORE.figures()["perplexity"]
+    assert BEFORE.change_intervals(BEFORE)["loss"] == pytest.approx((0.0, 0.0))
+    assert ProbeItems.from_json(json.loads(json.dumps(AFTER.to_json()))) == AFTER
+
+
+def test_intervals_over_texts_cover() -> None:
+    """Of 400 draws of 24 texts from one distribution, about 95 % have an interval that holds the true ratio."""
+    chance = random.Random(1)
+    held = 0
+    for _ in range(400):
+        tokens = [chance.randint(20, 120) for _ in range(24)]
+        items = [(count * chance.gauss(3.0, 0.6), count) for count in tokens]
+        low, high = ProbeItems(items).intervals()["loss"]
+        held += low <= 3.0 <= high
+    assert 0.91 <= held / 400 <= 0.99

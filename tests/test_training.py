@@ -1,6 +1,7 @@
 """Real training of a tiny model in this process: the curve, stopping, resuming, refusing."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,9 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_rows(model_folde
     )
     with pytest.raises(EngineError, match="not a number at step") as caught:
         sit(recipe, folder)
-    assert "lines" in caught.value.details
+    lines = [int(word) for word in re.findall(r"\d+", caught.value.details.partition(" of ")[0].partition("lines")[2])]
+    assert 1 <= len(lines) <= 4, "its batch, and no other"
+    assert all(1 <= line <= 48 for line in lines)
     assert any(event.get("non_finite") for event in read_json_lines(folder.events))
 
 
@@ -196,6 +199,14 @@ def test_forgetting_is_measured_before_during_and_after(model_folder: Path, tmp_
     worse = state.curve("probe/loss").values[-1] - state.curve("probe/loss").values[0]
     assert state.result["forgetting"]["loss"] == pytest.approx(worse)
     assert abs(worse) > 0.1, "full training at this rate moves the general loss of a random model, either way"
+    low, high = state.result["forgetting_intervals"]["loss"]
+    assert low < worse < high
+    probes = [event for event in read_json_lines(folder.events) if event["type"] == "probe"]
+    assert all(event["intervals"]["loss"][0] < event["metrics"]["loss"] for event in probes)
+    report = folder.report.read_text()
+    assert "Gained: validation loss" in report
+    assert "Forgotten:" in report or "forgotten:" in report or "No forgetting shown:" in report
+    assert f"{low:+.4f} to {high:+.4f}" in report
 
 
 def test_divergence_from_the_base_is_zero_at_first_and_grows(model_folder: Path, tmp_path: Path) -> None:

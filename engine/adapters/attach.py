@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.adapters.targets import as_list_or_pattern, named_layers, no_layer_fits
 from engine.errors import EngineError
 from engine.recipe.schema import AdapterSettings
 
@@ -22,7 +23,7 @@ def peft_config(settings: AdapterSettings, task_type: str = "CAUSAL_LM") -> "Pef
         r=settings.r,
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.lora_dropout,
-        target_modules=settings.target_modules,
+        target_modules=as_list_or_pattern(settings.target_modules),
         use_dora=settings.kind == "dora",
         use_rslora=settings.use_rslora,
         task_type=task_type,
@@ -43,15 +44,18 @@ def _bottleneck_config(settings: AdapterSettings, task_type: str) -> "PeftConfig
         activation=settings.activation,
         dropout=settings.lora_dropout,
         # The ends of the sub-layers are found by their names in the model.
-        target_modules=None if settings.target_modules == "all-linear" else settings.target_modules,
+        target_modules=None if settings.target_modules == "all-linear" else as_list_or_pattern(settings.target_modules),
         task_type=task_type,
     )
 
 
 def attach_adapter(model: "PreTrainedModel", settings: AdapterSettings, task_type: str = "CAUSAL_LM") -> "PeftModel":
-    """The model with a fresh adapter. Raises EngineError that lists the model's layers when none fits."""
+    """The model with a fresh adapter. Raises EngineError that lists the model's layers when a target fits none."""
     from peft import get_peft_model
 
+    layers = linear_layers(model)
+    if settings.target_modules != "all-linear":
+        named_layers(layers, settings.target_modules)
     if getattr(model, "is_quantized", False):
         from peft import prepare_model_for_kbit_training
 
@@ -61,11 +65,7 @@ def attach_adapter(model: "PreTrainedModel", settings: AdapterSettings, task_typ
     except ValueError as error:
         if "target" not in str(error).lower():
             raise
-        raise EngineError(
-            "No layer of the model fits adapter.target_modules",
-            f"target_modules: {settings.target_modules}\nlayers there are: {', '.join(linear_layers(model))}",
-            "all-linear takes every linear layer but the head",
-        ) from error
+        raise no_layer_fits(layers, settings.target_modules) from error
     return wrapped
 
 
@@ -99,8 +99,8 @@ def continue_adapter(model: "PreTrainedModel", folder: Path, task_type: str) -> 
 
 
 def linear_layers(model: Any) -> list[str]:
-    """Last names of the model's linear layers, each once."""
+    """Full names of the model's linear layers, GPT-2's and quantised ones among them."""
     import torch
+    from transformers.pytorch_utils import Conv1D
 
-    names = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    return sorted(names)
+    return [name for name, module in model.named_modules() if isinstance(module, (torch.nn.Linear, Conv1D))]

@@ -31,6 +31,10 @@ class AnsweringTrainer:
         """The ids of each example's prompt, by the example's number."""
         self._prompt_ids = ids
 
+    def prompt_length(self, number: int) -> int:
+        """Tokens of an example's prompt."""
+        return len(self._prompt_ids[number])
+
     @property
     def _steps_an_answer(self: Any) -> int:
         """Forward passes over which the same answers are used."""
@@ -106,7 +110,7 @@ class AnsweringTrainer:
 
     def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)  # type: ignore[misc]
-        state = {"step": torch.tensor(self._step)}
+        state = {"step": torch.tensor(self._step), "parts_a_step": torch.tensor(self.args.gradient_accumulation_steps)}
         if self._step % self._steps_an_answer:
             for number, batch in enumerate(self._buffered_inputs):
                 state |= {f"{number}.{name}": value.contiguous().clone() for name, value in batch.items()}
@@ -117,10 +121,11 @@ class AnsweringTrainer:
         if checkpoint is None:
             return
         state = load_file(Path(checkpoint) / GENERATION_FILE, device=str(self.accelerator.device))
-        self._step = int(state.pop("step"))
-        if state:
-            parts = 1 + max(int(key.partition(".")[0]) for key in state)
-            batches: list[dict[str, Any]] = [{} for _ in range(parts)]
+        parts, parts_then = self.args.gradient_accumulation_steps, int(state.pop("parts_a_step"))
+        self._step = int(state.pop("step")) * parts // parts_then
+        if state and parts == parts_then:  # In other parts, the prompts are answered again.
+            count = 1 + max(int(key.partition(".")[0]) for key in state)
+            batches: list[dict[str, Any]] = [{} for _ in range(count)]
             for key, value in state.items():
                 number, _, name = key.partition(".")
                 batches[int(number)][name] = value

@@ -47,11 +47,15 @@ class ShuffledLengthBatches(Sampler[int]):
 
 
 class LengthBatched:
-    """Mixed into a trainer whose training rows have a `length`: batches hold rows of like length in random order."""
+    """Mixed into a trainer whose training rows have a `length`: batches hold rows of like length in random order.
+
+    A batch is what one optimizer step takes, so that the order stays when memory asks for smaller parts of it.
+    """
 
     def _get_train_sampler(self: Any, _train_dataset: object = None) -> Sampler[int]:
         lengths = self.train_dataset["length"]
-        return ShuffledLengthBatches(list(lengths), self.args.per_device_train_batch_size, self.args.seed)
+        batch_size = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        return ShuffledLengthBatches(list(lengths), batch_size, self.args.seed)
 
 
 class RepeatedPrompts(Sampler[int]):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from engine.data.report import LoadedData
 from engine.methods.answering import build_answering_trainer, load_answerable
 from engine.methods.answering import check as check
+from engine.methods.answering import completion_length as answer_room  # noqa: F401
 from engine.recipe.schema import Recipe
 from engine.worker.job import Job
 

@@ -4,12 +4,14 @@ Rows are tokenised and masked by engine.data, so that what `rung check` shows is
 without a word; TRL takes them as they are (`labels` given, preparation skipped).
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.data.encode import Encoded
-from engine.data.report import LoadedData
+from engine.data.encode import Encoded, LossOn
+from engine.data.report import LoadedData, NothingUsable
 from engine.data.report import load_data as load_answers
+from engine.errors import EngineError
 from engine.methods.arguments import default_precision, trl_arguments
 from engine.methods.rows import RowRecorder
 from engine.recipe.schema import Recipe
@@ -20,9 +22,29 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from trl import SFTTrainer
 
+NO_TRAINED_TOKEN = "no_trained_token"
+"""The gate's name for rows without a trained token."""
+
 
 def load_data(recipe: Recipe, path: Path, tokenizer: "PreTrainedTokenizerBase") -> LoadedData:
-    """The rows of a data source with their loss masks."""
+    """The rows of a data source with their loss masks.
+
+    Raises EngineError where no token of them is trained; overridden, every token is.
+    """
+    try:
+        return _load_rows(recipe, path, tokenizer, recipe.data.loss_on)
+    except NothingUsable as error:
+        if not error.report.lengths:
+            raise
+        if NO_TRAINED_TOKEN not in recipe.overrides:
+            hint = f"{error.hint}; or override it: overrides: [{NO_TRAINED_TOKEN}] trains every token of the rows"
+            raise EngineError(error.message, error.details, hint) from error
+        loaded = _load_rows(recipe, path, tokenizer, "all")
+        said = f"overridden ({NO_TRAINED_TOKEN}): every token is trained, for no answer has one"
+        return replace(loaded, report=replace(loaded.report, notes=[*loaded.report.notes, said]))
+
+
+def _load_rows(recipe: Recipe, path: Path, tokenizer: "PreTrainedTokenizerBase", loss_on: LossOn) -> LoadedData:
     data = recipe.data
     return load_answers(
         path,
@@ -30,7 +52,7 @@ def load_data(recipe: Recipe, path: Path, tokenizer: "PreTrainedTokenizerBase") 
         shape=data.shape,
         columns=data.columns,
         max_length=data.max_length,
-        loss_on=data.loss_on,
+        loss_on=loss_on,
         template_args=recipe.model.template_args,
     )
 

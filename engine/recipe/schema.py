@@ -12,6 +12,11 @@ Shape = Literal[
     "auto", "messages", "conversations", "alpaca", "prompt_completion", "question_answer", "text",
     "preference", "hh", "kto", "prompts",
 ]  # fmt: skip
+Override = Literal[
+    "leaks", "no_trained_token", "stop_token", "all_truncated", "template", "context", "disk",
+    "recipe_changed", "data_changed",
+]  # fmt: skip
+"""The gate's refusals, by name."""
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -177,7 +182,9 @@ class Recipe(Strict):
     grpo: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's GRPOConfig, and rewards")
     rloo: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's RLOOConfig, and rewards")
     distill: dict[str, Any] = Field(default_factory=dict, description="teacher and filter of distillation")
-    constitution: dict[str, Any] = Field(default_factory=dict, description="principles of AI feedback")
+    constitution: dict[str, Any] = Field(
+        default_factory=dict, description="principles and judge of AI feedback, and more arguments of TRL's DPOConfig"
+    )
     probe: ProbeSettings = Field(default_factory=ProbeSettings, description="the forgetting meter")
     samples: SampleSettings = Field(default_factory=SampleSettings, description="pinned prompts")
     launcher: LauncherSettings = Field(
@@ -186,7 +193,10 @@ class Recipe(Strict):
     worker_python: str | None = Field(None, description="interpreter of the worker; null: the one Rung runs in")
     report_to: list[str] = Field(default_factory=list, description="further trackers that Transformers knows")
     seed: int = Field(0, description="seed of data order, dropout and new weights")
-    overrides: list[str] = Field(default_factory=list, description="refusals of the gate that you override, by name")
+    overrides: list[Override] = Field(
+        default_factory=list,
+        description="refusals of the gate that you override, by name; what is overridden is told and recorded",
+    )
 
     @model_validator(mode="after")
     def _blocks_belong_to_the_method(self) -> "Recipe":

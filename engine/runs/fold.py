@@ -11,6 +11,9 @@ from engine.runs.event_shape import has_shape
 
 LOG_LIMIT = 500
 SAMPLE_LIMIT = 200
+PAIR_LIMIT = 50
+PAIRS_PREFIX = "pairs/"
+"""Of curves over prompts and pairs, not over steps: they were there before the first step, and outlive a resume."""
 MEMORY_LIMIT = 2000
 PACE_MARKS = 40
 
@@ -23,9 +26,13 @@ class Curve:
     values: "array[float]" = field(default_factory=lambda: array("d"))
 
     def add(self, step: float, value: float | None) -> None:
-        """Append one point."""
+        """Append one point; a step that was taken again counts as it came out last."""
+        number = float("nan") if value is None else value
+        if len(self.steps) and self.steps[-1] == step:
+            self.values[-1] = number
+            return
         self.steps.append(step)
-        self.values.append(float("nan") if value is None else value)
+        self.values.append(number)
 
     def cut_after(self, step: float) -> None:
         """Drop the points later than `step`: a resumed run goes on from there."""
@@ -67,6 +74,8 @@ class RunState:
     memory_history: list[dict[str, Any]] = field(default_factory=list)
     forecast: dict[str, Any] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    probe_intervals: dict[str, list[float]] = field(default_factory=dict)
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
     log: list[tuple[float, str, str]] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
@@ -177,6 +186,12 @@ def _evaluation(state: RunState, event: dict[str, Any]) -> None:
 
 
 def _probe(state: RunState, event: dict[str, Any]) -> None:
+    given = event.get("intervals") or {}
+    state.probe_intervals |= {
+        name: ends
+        for name, ends in given.items()
+        if isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, (int, float)) for end in ends)
+    }
     _figures(state, event, "probe")
 
 
@@ -202,8 +217,24 @@ def _forecast(state: RunState, event: dict[str, Any]) -> None:
 
 
 def _sample(state: RunState, event: dict[str, Any]) -> None:
+    same = (event["step"], event["prompt"])
+    state.samples = [sample for sample in state.samples if (sample["step"], sample["prompt"]) != same]
     state.samples.append(event)
     del state.samples[:-SAMPLE_LIMIT]
+
+
+def _pairs(state: RunState, event: dict[str, Any]) -> None:
+    done, metrics = int(event["done"]), event["metrics"]
+    for name, value in metrics.items():
+        if value is None or isinstance(value, (int, float)):
+            state.curve(PAIRS_PREFIX + name).add(done, value)
+    shown = ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if isinstance(value, (int, float)))
+    _log(state, "pairs", f"{done} of {event['total']} {event['stage']}: {shown}")
+    example = event.get("example")
+    if example:
+        # Once it is judged, a pair takes the place of the one that was not.
+        state.pairs = [pair for pair in state.pairs if pair.get("prompt") != example.get("prompt")]
+        state.pairs = [*state.pairs, example][-PAIR_LIMIT:]
 
 
 def _checkpoint_saved(state: RunState, event: dict[str, Any]) -> None:
@@ -215,8 +246,9 @@ def _resumed(state: RunState, event: dict[str, Any]) -> None:
     from_step = int(event.get("from_step", 0))
     state.status = "running"
     state.step = from_step
-    for curve in state.curves.values():
-        curve.cut_after(from_step)
+    for name, curve in state.curves.items():
+        if not name.startswith(PAIRS_PREFIX):
+            curve.cut_after(from_step)
     state.samples = [sample for sample in state.samples if sample.get("step", 0) <= from_step]
     state.checkpoints = [saved for saved in state.checkpoints if saved.get("step", 0) <= from_step]
     _log(state, "resumed", f"from step {from_step}")
@@ -244,7 +276,7 @@ def _ended(state: RunState, event: dict[str, Any]) -> None:
 
 
 def _said(event: dict[str, Any]) -> str:
-    parts = [str(event[key]) for key in ("message", "details", "hint") if event.get(key)]
+    parts = [str(event[key]) for key in ("reason", "message", "details", "hint") if event.get(key)]
     return " · ".join(parts)
 
 
@@ -263,6 +295,7 @@ _HANDLERS = {
     "memory": _memory,
     "forecast": _forecast,
     "sample": _sample,
+    "pairs": _pairs,
     "checkpoint_saved": _checkpoint_saved,
     "resumed": _resumed,
     "stop_requested": _stop_requested,

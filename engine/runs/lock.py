@@ -17,6 +17,10 @@ class HeldLock:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
+    def keep_over_exec(self) -> None:
+        """Hold the lock on in the program that this process becomes next; it locks the file again, as its own."""
+        os.set_inheritable(self._descriptor, True)
+
     def release(self) -> None:
         """Let the lock go."""
         os.close(self._descriptor)

@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from engine.errors import EngineError
 from engine.events import CheckpointSaved, Evaluation, Phase, Step, StopRequested
 from engine.methods import method_of
+from engine.methods.rows import StepRows
 from engine.runs.requests import take_requests
 from engine.worker.checkpoints import adopt_checkpoint, rotate
 from engine.worker.footprint import Footprint
@@ -22,6 +23,8 @@ from engine.worker.job import Job
 from engine.worker.probe import ForgettingProbe
 from engine.worker.samples import PinnedPrompts
 
+# Of a perplexity that is worth a number: beyond, it says no more than the loss.
+LARGEST_LOSS = 50.0
 _STEP_FIELDS = {"loss", "grad_norm", "learning_rate", "epoch", "num_tokens"}
 # What the trainer logs at its end, of no use on a curve.
 _LEFT_OUT = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_loss")
@@ -46,7 +49,7 @@ class RunCallback(TrainerCallback):
         self.ended_by: str | None = None
         self.samples: PinnedPrompts | None = None
         self.probe: ForgettingProbe | None = None
-        self.recent_rows: Any = None
+        self.step_rows: StepRows | None = None
 
     def on_train_begin(self, *_args: Any, **_options: Any) -> None:
         self._job.reporter.write(Phase("train", 0, self._job.schedule.total_steps, "steps"))
@@ -81,12 +84,15 @@ class RunCallback(TrainerCallback):
         if "loss" not in logs:
             return
         seconds = time.perf_counter() - self._step_began
+        loss = float(logs["loss"])
+        if "perplexity" in self._method.curves and loss < LARGEST_LOSS:
+            logs = {**logs, "perplexity": math.exp(loss)}
         tokens = int(logs.get("num_tokens") or 0)
         self._job.reporter.write(
             Step(
                 step=state.global_step,
                 epoch=round(float(state.epoch or 0.0), 4),
-                loss=float(logs["loss"]),
+                loss=loss,
                 learning_rate=_number(logs.get("learning_rate")),
                 grad_norm=_number(logs.get("grad_norm")),
                 tokens=self._tokens_before + tokens,
@@ -101,7 +107,7 @@ class RunCallback(TrainerCallback):
         )
         self._tokens_seen = tokens
         self._measure_second_step(state.global_step, seconds)
-        if not math.isfinite(float(logs["loss"])):
+        if not math.isfinite(loss):
             self._refuse_non_finite(state.global_step)
 
     def on_evaluate(
@@ -178,11 +184,10 @@ class RunCallback(TrainerCallback):
         return sum(1 for step in self.evaluations if step > best) >= patience
 
     def _refuse_non_finite(self, step: int) -> None:
-        rows = sorted({line for batch in (self.recent_rows() if self.recent_rows else []) for line in batch})
-        lines = ", ".join(map(str, rows[:24]))
+        lines = ", ".join(map(str, self.step_rows.lines())) if self.step_rows is not None else ""
         raise EngineError(
             f"The loss is not a number at step {step}",
-            f"the last batches held the rows of lines {lines} of {self._job.recipe.data.train}",
+            f"its batch held the rows of lines {lines} of {self._job.recipe.data.train}" if lines else "",
             "lower training.learning_rate, or look at those rows; the last checkpoint is whole",
         )
 
@@ -194,7 +199,7 @@ def validation_figures(metrics: dict[str, float], job: Job) -> dict[str, float]:
         name.removeprefix("eval_"): float(value) for name, value in metrics.items() if isinstance(value, (int, float))
     }
     figures = {name: value for name, value in figures.items() if name not in left_out}
-    if "perplexity" in method_of(job.recipe.method).figures and figures.get("loss", 50.0) < 50.0:
+    if "perplexity" in method_of(job.recipe.method).figures and figures.get("loss", LARGEST_LOSS) < LARGEST_LOSS:
         figures["perplexity"] = math.exp(figures["loss"])
     return {**figures, "n": len(job.validation.encoded)}
 

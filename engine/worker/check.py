@@ -2,22 +2,24 @@
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from engine.data.hub import training_source, validation_source
-from engine.data.report import LoadedData
+from engine.data.report import LoadedData, with_stops
 from engine.errors import EngineError
 from engine.files import canonical_json
-from engine.forecast import forecast_memory, shape_of_folder
-from engine.methods import check_block, method_module
-from engine.models import load_tokenizer, model_source, pick_device, resolve_dtype
+from engine.forecast import forecast_memory
+from engine.ladder.leakage import leak_refusals
+from engine.methods import check_block, method_module, plan_of
+from engine.models import generation_stop_ids, load_tokenizer, pick_device, read_template, resolve_dtype
 from engine.recipe.schema import Recipe
 from engine.worker.check_data import check_data, context_of
-from engine.worker.gate import refusals
+from engine.worker.footprint import longest_row, model_shape
+from engine.worker.gate import context_refusals, disk_refusals, refusals
+from engine.worker.job import make_schedule
 
 Problem = dict[str, str]
 
@@ -44,11 +46,11 @@ def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
     _attempt(problems, recipe.method, lambda: check_block(recipe, root))
     tokenizer = _attempt(problems, "model.name", lambda: load_tokenizer(recipe.model, root))
     limit = _attempt(problems, "model.name", lambda: context_of(recipe.model.name, root))
-    if limit is not None and recipe.data.max_length > limit:
-        reason = f"{recipe.data.max_length} tokens, but the model was made for {limit}"
-        problems.append({"field": "data.max_length", "reason": reason, "hint": f"set it to {limit} or less"})
+    _tell_refusals(problems, context_refusals(recipe, limit), recipe, "data.max_length")
     if tokenizer is None:
         return answer
+    if not tokenizer.chat_template and "template" in recipe.overrides:
+        tokenizer.chat_template = read_template("plain", root)
     train = _attempt(problems, "data.train", lambda: _load(recipe, training_source(recipe.data, root), tokenizer))
     if recipe.data.validation is not None or recipe.data.validation_split is not None:
         held = _attempt(
@@ -58,13 +60,14 @@ def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
             answer["data"]["validation"] = held.report.to_json()
     if train is None:
         return answer
+    train = with_stops(train, generation_stop_ids(recipe.model, root))
     answer["data"]["train"] = train.report.to_json()
-    for name, error in refusals(recipe, train).items():
-        if name not in recipe.overrides:
-            problems.append(_problem(f"gate: {name}", error))
+    copied = _attempt(problems, "data.train", lambda: leak_refusals(recipe, root)) or {}
+    _tell_refusals(problems, refusals(recipe, train) | copied, recipe)
+    answer["plan"] = _attempt(problems, recipe.method, lambda: plan_of(recipe, root, train)) or []
     forecast = _attempt(problems, "model.name", lambda: _forecast(recipe, root, train))
     answer["forecast"] = forecast
-    _check_disk(answer, root, problems)
+    _check_disk(answer, recipe, root, problems)
     return answer
 
 
@@ -73,31 +76,31 @@ def _load(recipe: Recipe, path: Path | None, tokenizer: Any) -> LoadedData:
     return method_module(recipe.method).load_data(recipe, path, tokenizer)
 
 
-def _forecast(recipe: Recipe, root: Path, train: LoadedData) -> dict[str, Any] | None:
-    source = Path(model_source(recipe.model.name, root))
-    if not source.is_dir():
-        return None
-    dtype = str(resolve_dtype(recipe.model, pick_device())).removeprefix("torch.")
-    parts = forecast_memory(shape_of_folder(source), recipe, train.report.longest, dtype)
+def _forecast(recipe: Recipe, root: Path, train: LoadedData) -> dict[str, Any]:
+    device = pick_device()
+    dtype = str(resolve_dtype(recipe.model, device)).removeprefix("torch.")
+    longest = longest_row(recipe, train.report)
+    parts = forecast_memory(model_shape(recipe.model, root), recipe, longest, dtype, device != "cpu")
     return {"memory_bytes": parts, "total_bytes": sum(parts.values()), "seconds": None}
 
 
-def _check_disk(answer: dict[str, Any], root: Path, problems: list[Problem]) -> None:
-    """Room for the checkpoints: weights that are trained, with AdamW's two moments, for each one kept at a time."""
+def _check_disk(answer: dict[str, Any], recipe: Recipe, root: Path, problems: list[Problem]) -> None:
+    """Room for the checkpoints: the weights that are trained, with AdamW's two moments."""
     if answer["forecast"] is None:
         return
     parts = answer["forecast"]["memory_bytes"]
-    one = (parts["adapter"] or parts["weights"]) + parts["optimizer"]
-    needed = 4 * one  # two kept, the best, and the one being written
-    free = shutil.disk_usage(root).free
-    if free < needed:
-        problems.append(
-            {
-                "field": "disk",
-                "reason": f"checkpoints need about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free in {root}",
-                "hint": "free space, or lower training.save_total_limit",
-            }
-        )
+    saved = parts["weights"] if recipe.adapter is None else parts["adapter"]
+    num_saves = make_schedule(recipe, answer["data"]["train"]["used"]).num_saves
+    _tell_refusals(problems, disk_refusals(recipe, saved, parts["optimizer"], num_saves, root), recipe, "disk")
+
+
+def _tell_refusals(
+    problems: list[Problem], found: dict[str, EngineError], recipe: Recipe, field: str | None = None
+) -> None:
+    for name, error in found.items():
+        if name not in recipe.overrides:
+            problem = _problem(field or f"gate: {name}", error)
+            problems.append(problem | {"hint": f"{error.hint}; or override it: overrides: [{name}]"})
 
 
 def _attempt(problems: list[Problem], field: str, action: Callable[[], Any]) -> Any:

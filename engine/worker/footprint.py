@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from engine.data.report import DataReport
 from engine.events import Forecast
-from engine.forecast import forecast_memory, shape_of_folder
-from engine.models import model_source, resolve_dtype
+from engine.forecast import ModelShape, forecast_memory, shape_of_config, shape_of_folder
+from engine.methods import answer_room
+from engine.models import model_folder, model_source, resolve_dtype
+from engine.recipe.schema import ModelSettings, Recipe
 from engine.worker.job import Job
 
 
@@ -12,35 +15,62 @@ class Footprint:
     """Forecast beside measurement. Create it once the training stack is imported and before the model is loaded."""
 
     def __init__(self) -> None:
-        self._idle = resident_peak()
-        self._forecast: Forecast | None = None
+        self._idle = resident_bytes()
+        self._forecast = Forecast({}, 0)
 
     def announce(self, job: Job) -> None:
-        """Write the forecast; hub models that lie in no folder have none yet."""
-        source = Path(model_source(job.recipe.model.name, job.root))
-        if not source.is_dir():
-            return
+        """Write the forecast. What loading took for a moment, in pages of the weights' files, is not counted later."""
+        forget_peak()
         dtype = str(resolve_dtype(job.recipe.model, job.device)).removeprefix("torch.")
-        parts = forecast_memory(shape_of_folder(source), job.recipe, job.train.report.longest, dtype)
+        shape = model_shape(job.recipe.model, job.root)
+        longest = longest_row(job.recipe, job.train.report)
+        parts = forecast_memory(shape, job.recipe, longest, dtype, job.device != "cpu")
         self._forecast = Forecast(parts, sum(parts.values()))
         job.reporter.write(self._forecast)
 
     def measure(self, job: Job, seconds: float | None) -> None:
-        """Write the forecast again with the peak so far above the idle process, in bytes."""
-        expected = self._forecast or Forecast({}, 0)
+        """Write the forecast again with the time to the end, and the peak so far above the idle process, in bytes."""
+        expected = self._forecast
         job.reporter.write(Forecast(expected.parts, expected.bytes, seconds, self._measured(job.device)))
 
     def _measured(self, device: str) -> int:
         if device == "cpu":
-            return resident_peak() - self._idle
+            return resident_bytes("VmHWM") - self._idle
         import torch
 
         return int(torch.cuda.max_memory_reserved())
 
 
-def resident_peak() -> int:
-    """The most bytes this process has had in memory (VmHWM)."""
+def longest_row(recipe: Recipe, report: DataReport) -> int:
+    """Tokens of the longest row that is trained on; prompts have their answers still to come."""
+    return report.longest + (answer_room(recipe) if report.trained_tokens == 0 else 0)
+
+
+def model_shape(model: ModelSettings, root: Path) -> ModelShape:
+    """The shape of a recipe's model: from its files, or for a hub model from its configuration."""
+    folder = model_folder(model.name, root, model.revision)
+    if folder is not None:
+        return shape_of_folder(folder)
+    source = model_source(model.name, root)
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(
+        source, revision=model.revision, trust_remote_code=model.trust_remote_code
+    )  # fmt: skip
+    return shape_of_config(config)
+
+
+def resident_bytes(figure: str = "VmRSS") -> int:
+    """Bytes of this process in memory: now (VmRSS), or the most since the peak was forgotten (VmHWM)."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{figure}:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def forget_peak() -> None:
+    """Let the kernel count the peak anew from here (proc(5): clear_refs); where it may not be asked, it counts on."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return

@@ -1,44 +1,78 @@
 """From a recipe to a loaded job: tokenizer, data, model and adapter, each step told as it happens."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.data.report import with_stops
+from engine.data.template import require_template
 from engine.errors import EngineError
 from engine.events import Phase
+from engine.files import write_text_atomic
+from engine.hub.download import tell_downloads_to
+from engine.ladder.leakage import leak_refusals
 from engine.methods import check_block, prepare_recipe
-from engine.models import context_length, load_tokenizer, pick_device
+from engine.models import context_length, generation_stop_ids, load_tokenizer, pick_device
+from engine.recipe.load import dump_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder
-from engine.worker.gate import refuse
+from engine.worker.download_events import run_downloads
+from engine.worker.gate import context_refusals, disk_refusals, refusals, refuse
 from engine.worker.job import Job, make_schedule
 from engine.worker.policy import load_policy
 from engine.worker.replay import with_replay
 from engine.worker.reporter import Reporter
 from engine.worker.splits import read_splits, tell
+from engine.worker.unchanged import changed_inputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def gather(recipe: Recipe, folder: RunFolder, root: Path, reporter: Reporter) -> Job:
     """Everything the method needs, loaded and checked. Raises EngineError for what a person must mend."""
     device = pick_device()
     check_block(recipe, root)
+    tell_downloads_to(run_downloads(folder, reporter))
+    # First of all: preparing may ask a teacher for hours.
+    refuse(leak_refusals(recipe, root), recipe, reporter)
     reporter.write(Phase("tokenise"))
-    tokenizer = load_tokenizer(recipe.model, root)
+    recipe, tokenizer = with_template(recipe, folder, root, reporter)
     recipe = prepare_recipe(recipe, folder, root, device, tokenizer, reporter)
     train, validation = read_splits(recipe, root, tokenizer)
+    train = with_stops(train, generation_stop_ids(recipe.model, root))
     tell(train, "training", reporter)
     tell(validation, "validation", reporter)
-    refuse(recipe, train, reporter)
+    refuse(changed_inputs(recipe, folder, train, validation) | refusals(recipe, train), recipe, reporter)
     reporter.write(Phase("load"))
     model, start = load_policy(recipe, root, device, reporter)
-    _check_length(recipe, context_length(model.config))
+    refuse(context_refusals(recipe, context_length(model.config)), recipe, reporter)
     train = with_replay(train, recipe, root, folder, tokenizer, model, reporter)
     schedule = make_schedule(recipe, len(train.encoded))
+    saved, optimizer = _checkpoint_sizes(model)
+    refuse(disk_refusals(recipe, saved, optimizer, schedule.num_saves, folder.path), recipe, reporter)
     return Job(recipe, folder, root, reporter, device, tokenizer, model, train, validation, schedule, start)
 
 
-def _check_length(recipe: Recipe, limit: int | None) -> None:
-    if limit is not None and recipe.data.max_length > limit:
-        raise EngineError(
-            f"data.max_length is {recipe.data.max_length}, but the model was made for {limit} tokens",
-            f"model: {recipe.model.name}",
-            f"set data.max_length to {limit} or less",
-        )
+def with_template(
+    recipe: Recipe, folder: RunFolder, root: Path, reporter: Reporter
+) -> "tuple[Recipe, PreTrainedTokenizerBase]":
+    """The tokenizer, and the recipe; where the tokenizer has no template and the recipe overrides that, with `plain`.
+
+    The run's own recipe then names it, so that whatever answers with the result writes chats as the training did.
+    """
+    tokenizer = load_tokenizer(recipe.model, root)
+    if tokenizer.chat_template or "template" not in recipe.overrides:
+        return recipe, tokenizer
+    try:
+        require_template(tokenizer)
+    except EngineError as error:
+        refuse({"template": error}, recipe, reporter)
+    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"chat_template": "plain"})})
+    write_text_atomic(folder.recipe, dump_recipe(recipe))
+    return recipe, load_tokenizer(recipe.model, root)
+
+
+def _checkpoint_sizes(model: "PreTrainedModel") -> tuple[int, int]:
+    """Bytes of the weights that a checkpoint holds, and of AdamW's two moments for those that are trained."""
+    trained = sum(weight.numel() * weight.element_size() for weight in model.parameters() if weight.requires_grad)
+    return trained, 2 * trained

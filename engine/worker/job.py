@@ -28,6 +28,11 @@ class Schedule:
     probe_steps: int
     sample_steps: int
 
+    @property
+    def num_saves(self) -> int:
+        """Checkpoints over the whole run."""
+        return -(-self.total_steps // self.save_steps)
+
     def is_due(self, step: int, every: int) -> bool:
         """Whether something that happens every so many steps happens at this one; the last step always counts."""
         return step % every == 0 or step == self.total_steps

@@ -4,15 +4,16 @@ KL is that of the tuned model from the base over the base's own answers, in nats
 moves before any answer changes. The base's distributions are kept beside the run, so a full fine-tune has them too.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.data.encode import encode_prompt
 from engine.events import Probe
+from engine.files import read_json, write_json_atomic
 from engine.models import model_source
 from engine.probe.instructions import is_refusal
+from engine.probe.items import Interval, ProbeItems
 from engine.probe.questions import LETTERS, Question
 from engine.probe.source import ProbeMaterial, probe_material
 from engine.worker.answers import answer_text, greedy_answers
@@ -39,6 +40,10 @@ class ForgettingProbe:
         self._passages = [_passage_ids(job, text) for text in material.passages]
         self.first = earlier
         self.last = earlier or {}
+        self._items: ProbeItems | None = None
+        self._items_before = None
+        if earlier is not None and self._before_file.exists():
+            self._items_before = ProbeItems.from_json(read_json(self._before_file))
 
     def measure(self, step: int, whole: bool) -> dict[str, float]:
         """Report the probe at a step; `whole` adds the questions and instructions, which take longer."""
@@ -48,14 +53,16 @@ class ForgettingProbe:
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            figures = self._language_figures(step)
-            if whole:
-                figures |= self._answer_figures()
+            items = ProbeItems(self._read_passages(), self._diverge(step), **(self._ask() if whole else {}))
         model.train(was_training)
+        figures = items.figures()
         if self.first is None:
             self.first = figures
+            self._items_before = items
+            write_json_atomic(self._before_file, items.to_json())
         self.last = {**self.last, **figures}
-        self._job.reporter.write(Probe(step, self._material.name, dict(figures)))
+        self._items = items
+        self._job.reporter.write(Probe(step, self._material.name, dict(figures), _plain(items.intervals())))
         return figures
 
     def forgetting(self) -> dict[str, float | None]:
@@ -64,36 +71,42 @@ class ForgettingProbe:
         counts = ("n", "questions", "instructions")
         return {name: self.last[name] - first[name] for name in first if name in self.last and name not in counts}
 
+    def forgetting_intervals(self) -> dict[str, list[float]]:
+        """The interval of each change, item against item; nothing where the items before training are not known."""
+        if self._items is None or self._items_before is None:
+            return {}
+        return _plain(self._items.change_intervals(self._items_before))
+
     def worsening(self) -> float:
         """Growth of the perplexity over that before training, 0.1 = 10 %."""
         before = (self.first or {}).get("perplexity")
         return self.last["perplexity"] / before - 1.0 if before else 0.0
 
-    def _language_figures(self, step: int) -> dict[str, float]:
-        total, count = 0.0, 0
-        for ids, logged in zip(self._passages, self._log_probabilities(self._passages), strict=True):
-            total -= float(logged[range(len(ids) - 1), ids[1:]].sum())
-            count += len(ids) - 1
-        loss = total / count
-        figures = {"loss": loss, "perplexity": math.exp(min(loss, 50.0)), "n": float(len(self._passages))}
-        divergence = self._divergence(step)
-        return figures if divergence is None else {**figures, "kl": divergence}
+    @property
+    def _before_file(self) -> Path:
+        return self._job.folder.path / "probe" / "before.json"
 
-    def _answer_figures(self) -> dict[str, float]:
-        figures: dict[str, float] = {}
+    def _read_passages(self) -> list[tuple[float, int]]:
+        """(nats, tokens) of each passage."""
+        return [
+            (-float(logged[range(len(ids) - 1), ids[1:]].sum()), len(ids) - 1)
+            for ids, logged in zip(self._passages, self._log_probabilities(self._passages), strict=True)
+        ]
+
+    def _ask(self) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
         if self._material.questions:
             picked = self._pick(self._material.questions)
-            right = [letter == item.answer for letter, item in zip(picked, self._material.questions, strict=True)]
-            figures |= {"accuracy": sum(right) / len(right), "questions": float(len(right))}
+            found["accuracy"] = [
+                float(letter == item.answer) for letter, item in zip(picked, self._material.questions, strict=True)
+            ]
         if self._material.instructions:
             answers = self._answers([item.prompt for item in self._material.instructions])
-            held = [item.holds(answer) for item, answer in zip(self._material.instructions, answers, strict=True)]
-            figures |= {
-                "instructions_followed": sum(held) / len(held),
-                "refusals": sum(map(is_refusal, answers)) / len(answers),
-                "instructions": float(len(held)),
-            }
-        return figures
+            found["instructions_followed"] = [
+                float(item.holds(answer)) for item, answer in zip(self._material.instructions, answers, strict=True)
+            ]
+            found["refusals"] = [float(is_refusal(answer)) for answer in answers]
+        return found
 
     def _pick(self, questions: Sequence[Question]) -> list[int]:
         """For each question the letter that the model finds likeliest after it as a user's turn."""
@@ -109,18 +122,18 @@ class ForgettingProbe:
                 picked[number] = int(row[len(prompts[number]) - 1, letters].argmax())
         return picked
 
-    def _divergence(self, step: int) -> float | None:
+    def _diverge(self, step: int) -> list[tuple[float, int]]:
+        """(nats of KL, tokens) of each of the base's answers."""
         if not self._material.prompts:
-            return None
+            return []
         kept = self._base_distributions(step)
         rows: list[list[int]] = [kept[f"ids-{number}"].tolist() for number in range(len(kept) // 3)]
-        total, count = 0.0, 0
+        found = []
         for number, now in enumerate(self._log_probabilities(rows)):
             start = int(kept[f"start-{number}"])
             answer, base = now[start - 1 :], kept[f"base-{number}"].float()
-            total += float((answer.exp() * (answer - base)).sum())
-            count += len(answer)
-        return total / count if count else None
+            found.append((float((answer.exp() * (answer - base)).sum()), len(answer)))
+        return found
 
     def _base_distributions(self, step: int) -> "dict[str, torch.Tensor]":
         from safetensors.torch import load_file, save_file
@@ -193,6 +206,10 @@ def make_probe(job: Job, earlier: dict[str, float] | None) -> ForgettingProbe | 
     source = Path(model_source(job.recipe.model.name, job.root))
     material = probe_material(settings.source, source if source.is_dir() else None, job.root)
     return ForgettingProbe(job, material, earlier)
+
+
+def _plain(intervals: dict[str, Interval]) -> dict[str, list[float]]:
+    return {name: [low, high] for name, (low, high) in intervals.items()}
 
 
 def _question_text(question: Question) -> str:

@@ -2,7 +2,8 @@
 
 from engine.events import Finished
 from engine.files import write_text_atomic
-from engine.methods import method_of
+from engine.methods import method_of, report_of
+from engine.recipe.schema import Recipe
 from engine.worker.job import Job
 from engine.worker.probe import ForgettingProbe
 
@@ -23,10 +24,12 @@ def write_report(
         f"- rows: {data.used} used for training of {data.rows} read; "
         f"{data.trained_tokens:,} trained tokens of {data.tokens:,}; {data.truncated} cut "
         f"at {recipe.data.max_length}; {len(data.problems)} not usable",
+        *report_of(recipe, job.folder),
         f"- steps: {finished.step}; artifact: {finished.artifact}/, {finished.chosen_checkpoint}",
         "",
         *_evaluation_lines(recipe.method, evaluations),
     ]
+    lines += _gained_lines(recipe, finished)
     lines += _forgetting_lines(finished, probe)
     write_text_atomic(job.folder.report, "\n".join(lines) + "\n")
 
@@ -41,19 +44,46 @@ def _evaluation_lines(method: str, evaluations: dict[int, dict[str, float]]) -> 
     return lines
 
 
+def _gained_lines(recipe: Recipe, finished: Finished) -> list[str]:
+    """What the validation rows say of before and after, in one sentence."""
+    method = method_of(recipe.method)
+    before, after = finished.metrics.get(f"{method.best}_before"), finished.metrics.get(method.best)
+    if before is None or after is None:
+        return []
+    better = after > before if method.higher_is_better else after < before
+    verb = "Gained" if better else "Nothing gained"
+    return ["", f"{verb}: validation {method.best} {before:.4f} before, {after:.4f} after ({after - before:+.4f})."]
+
+
 def _forgetting_lines(finished: Finished, probe: ForgettingProbe | None) -> list[str]:
     if probe is None or probe.first is None:
         return []
+    intervals = finished.forgetting_intervals
     rows = [
-        f"| {name} | {probe.first[name]:.4f} | {probe.last[name]:.4f} | {change:+.4f} |"
+        f"| {name} | {probe.first[name]:.4f} | {probe.last[name]:.4f} | {change:+.4f} | {_range(intervals.get(name))} |"
         for name, change in finished.forgetting.items()
         if change is not None
     ]
     return [
         "",
-        "What was forgotten, by the probe:",
+        _forgotten(finished, probe),
         "",
-        "| figure | before | after | change |",
-        "|---|---|---|---|",
+        "| probe | before | after | change | 95 % interval of the change |",
+        "|---|---|---|---|---|",
         *rows,
     ]
+
+
+def _forgotten(finished: Finished, probe: ForgettingProbe) -> str:
+    """Whether general text is predicted worse than before, by the interval of the change where there is one."""
+    growth = f"the perplexity of general text changed by {probe.worsening():+.1%}"
+    low, high = finished.forgetting_intervals.get("loss", [0.0, 0.0])
+    if low > 0:
+        return f"Forgotten: {growth}, more than chance."
+    if high < 0:
+        return f"Nothing forgotten: {growth}, for the better."
+    return f"No forgetting shown: {growth}, which may be chance."
+
+
+def _range(interval: list[float] | None) -> str:
+    return f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else ""

@@ -12,12 +12,14 @@ from engine.errors import EngineError
 from engine.events import Cancelled, Failed, Phase, Queued, Started, Stopped, StopRequested
 from engine.files import write_json_atomic
 from engine.recipe.load import load_recipe
+from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder
 from engine.runs.launch import root_of
 from engine.runs.lock import HeldLock, lock_within
 from engine.runs.requests import take_requests
 from engine.worker.checkpoints import latest_checkpoint
 from engine.worker.failures import is_disk_full, last_words
+from engine.worker.recovery import OutOfMemory, shrink, start_again
 from engine.worker.reporter import Reporter
 from engine.worker.slot import wait_for_slots, wanted_slots
 
@@ -31,19 +33,26 @@ def run_session(path: Path) -> int:
         return 1
     reporter = Reporter(folder.events)
     _stop_on_sigterm(folder)
+    held: list[HeldLock] = []
     try:
-        return _sit(folder, reporter)
+        code = _sit(folder, reporter, held)
     finally:
         reporter.close()
-        lock.release()
+    if code is None:
+        start_again(folder, [lock, *held])
+    lock.release()
+    return code or 0
 
 
-def _sit(folder: RunFolder, reporter: Reporter) -> int:
+def _sit(folder: RunFolder, reporter: Reporter, held: list[HeldLock]) -> int | None:
+    """The sitting's exit code, None where the worker is to start again; `held` gets the locks of its slots."""
     slots = wanted_slots()
     reporter.write(Queued(", ".join(slots)))
-    held = _take_slots(folder, reporter, slots)
-    if held is None:
+    taken = _take_slots(folder, reporter, slots)
+    if taken is None:
         return 0
+    held += taken
+    recipe: Recipe | None = None
     try:
         reporter.write(Started(socket.gethostname(), os.getpid(), slots, 1))
         recipe = load_recipe(folder.recipe)
@@ -57,6 +66,14 @@ def _sit(folder: RunFolder, reporter: Reporter) -> int:
         return 0
     except EngineError as error:
         reporter.write(Failed(error.message, error.details, error.hint, latest_checkpoint(folder) is not None))
+        return 1
+    except OutOfMemory as error:
+        assert recipe is not None
+        traceback.print_exc()
+        if shrink(folder, recipe, str(error), reporter):
+            return None
+        assert isinstance(error.__cause__, Exception)
+        reporter.write(last_words(error.__cause__, latest_checkpoint(folder) is not None))
         return 1
     except Exception as error:  # noqa: BLE001  (the edge of the process: a last word, whatever broke)
         traceback.print_exc()

@@ -10,16 +10,21 @@ from engine.events import Cancelled, Finished, Phase, Resumed, Stopped
 from engine.files import iterate_json_lines
 from engine.methods import method_module, method_of
 from engine.methods.arguments import OUTPUT_FOLDER
+from engine.methods.rows import StepRows
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder
 from engine.worker.callback import RunCallback, clear_partial_output, validation_figures
 from engine.worker.checkpoints import MANIFEST, checkpoint_path, checkpoint_steps, latest_checkpoint, verify_checkpoint
+from engine.worker.ending import RunEnded
+from engine.worker.failures import is_out_of_memory
 from engine.worker.footprint import Footprint
 from engine.worker.gather import gather
 from engine.worker.job import Job
 from engine.worker.memory import MemorySampler
 from engine.worker.policy import hold_adapter_in_float32
+from engine.worker.preflight import run_preflight
 from engine.worker.probe import make_probe
+from engine.worker.recovery import OutOfMemory
 from engine.worker.report import write_report
 from engine.worker.reporter import Reporter
 from engine.worker.samples import PinnedPrompts
@@ -47,7 +52,14 @@ def train(recipe: Recipe, folder: RunFolder, root: Path, reporter: Reporter) -> 
         import_module("transformers").set_seed(recipe.seed)
         job = gather(recipe, folder, root, reporter)
         footprint.announce(job)
-        _run(job, checkpoint, footprint)
+        try:
+            _run(job, checkpoint, footprint)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory(str(error).strip().partition("\n")[0] or "the machine's memory is full") from error
+            raise
+    except RunEnded as ended:
+        reporter.write(ended.event)
     finally:
         sampler.stop()
         clear_partial_output(folder.path / OUTPUT_FOLDER)
@@ -65,11 +77,15 @@ def _run(job: Job, checkpoint: Path | None, footprint: Footprint) -> None:
     trainer = method_module(job.recipe.method).build_trainer(job)
     _leave_random_numbers(trainer)
     hold_adapter_in_float32(job.model)
+    step_rows = StepRows(trainer)
+    if checkpoint is None:
+        if _has_begun(job.folder):
+            job.reporter.write(Resumed(0))
+        run_preflight(job, trainer, footprint, step_rows)
     callback = RunCallback(job, footprint, tokens_before=_tokens_until(job.folder, checkpoint))
     callback.samples = PinnedPrompts(job)
     callback.probe = make_probe(job, _earlier_probe(job.folder) if checkpoint else None)
-    collator = trainer.data_collator
-    callback.recent_rows = lambda: getattr(collator, "recent", [])
+    callback.step_rows = step_rows
     trainer.add_callback(callback)
     trainer.remove_callback(PrinterCallback)
     if checkpoint is None:
@@ -144,13 +160,17 @@ def _end(job: Job, trainer: "Trainer", callback: RunCallback, before: dict[str, 
     if callback.ended_by == "cancel":
         job.reporter.write(Cancelled(step, resumable=latest_checkpoint(job.folder) is not None))
         return
+    chosen, how = _choose(job, callback)
+    if chosen != step and callback.probe is not None:
+        # What is handed over is what its forgetting is measured on.
+        trainer._load_from_checkpoint(str(checkpoint_path(job.folder, chosen)))
     _probe(job, callback, step, whole=True)
     job.reporter.write(Phase("export"))
-    chosen, how = _choose(job, callback)
     artifact = export_artifact(job, checkpoint_path(job.folder, chosen))
     metrics = _final_metrics(before, callback.evaluations, chosen)
     forgetting = callback.probe.forgetting() if callback.probe else {}
-    finished = Finished(step, metrics, artifact.name, f"step {chosen}: {how}", forgetting)
+    intervals = callback.probe.forgetting_intervals() if callback.probe else {}
+    finished = Finished(step, metrics, artifact.name, f"step {chosen}: {how}", forgetting, intervals)
     write_report(job, finished, callback.evaluations, callback.probe)
     job.reporter.write(finished)
 
@@ -212,6 +232,11 @@ def _tokens_until(folder: RunFolder, checkpoint: Path | None) -> int:
         if event.get("type") == "step" and int(event["step"]) <= last
     ]
     return max(counts, default=0)
+
+
+def _has_begun(folder: RunFolder) -> bool:
+    """Whether an earlier sitting took steps; of those nothing was saved, so they are taken again."""
+    return any(event.get("type") == "step" for event in iterate_json_lines(folder.events))
 
 
 def _step_of(checkpoint: Path) -> int:

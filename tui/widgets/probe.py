@@ -47,14 +47,15 @@ def probe_names(run: WatchedRun) -> list[str]:
 
 
 def probe_text(run: WatchedRun, names: list[str], marks: Glyphs) -> Content:
-    """`perplexity 12.1 → 12.9 (+6.6 %)  limit +10 %`, a line each."""
+    """`perplexity 12.1 → 12.9 (+6.6 %)  95 % 12.1 to 13.8  limit +10 %`, a line each."""
     if not names:
         return Content.styled(_why_none(run), "$muted")
     lines = []
     arrow = "->" if marks.cut == "~" else "→"
     for name in names[:MOST_LINES]:
         label = (f"{printable(name.removeprefix(PREFIX))}  ", "$muted")
-        lines.append(Content.assemble(label, *_change(run.state.curves[name], arrow)))
+        newest = _interval(run.state.probe_intervals.get(name.removeprefix(PREFIX)))
+        lines.append(Content.assemble(label, *_change(run.state.curves[name], arrow), (newest, "$muted")))
     if run.probe_limit is not None:
         lines[0] = Content.assemble(lines[0], (f"  limit {run.probe_limit:+.0%}", "$muted"))
     if len(names) > MOST_LINES:
@@ -67,6 +68,10 @@ def _why_none(run: WatchedRun) -> str:
     if isinstance(settings, dict) and settings.get("source", "builtin") is None:
         return "The recipe turns the probe off."
     return "No probe in this run." if run.state.over else "No probe yet: it runs before training and along with it."
+
+
+def _interval(ends: list[float] | None) -> str:
+    return f"  95 % {figure(ends[0])} to {figure(ends[1])}" if ends else ""
 
 
 def _change(curve: Curve, arrow: str) -> list[tuple[str, str]]:
