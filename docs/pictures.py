@@ -1,7 +1,8 @@
-"""Makes the documentation's pictures from the running program: `python docs/pictures.py` writes docs/pictures/*.png.
+"""Makes the documentation's pictures from the running program: `python docs/pictures.py [DEMO]`.
 
-The screens are the real ones, on the recordings in tests/replays (synthetic figures, said there). Needs rsvg-convert
-(Debian: librsvg2-bin) and the font DejaVu Sans Mono (fonts-dejavu-core).
+They go to docs/pictures/*.png. The screens are the real ones, on the recordings in tests/replays (synthetic figures,
+said there); Compare is on a real run of the format demo: of the project DEMO, or of one that is made and trained for
+it. Needs rsvg-convert (Debian: librsvg2-bin) and the font DejaVu Sans Mono (fonts-dejavu-core).
 """
 
 import asyncio
@@ -19,8 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from engine.comparison import newest_trained  # noqa: E402
+from engine.runs.reader import RunReader  # noqa: E402
 from tests.on_screen import REPLAYS, THREE_RUNS, project, settled, shown, until  # noqa: E402
 from tui.app import RungApp  # noqa: E402
+from tui.screens.welcome import begin_demo  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 FONT = "DejaVu Sans Mono"
@@ -54,10 +58,17 @@ def main() -> None:
     time.tzset()
     PICTURES.mkdir(exist_ok=True)
     for picture in ALL:
-        svg = asyncio.run(take(picture))
-        path = PICTURES / f"{picture.name}.png"
-        to_png(svg, path)
-        print(path.relative_to(ROOT))
+        keep(picture.name, asyncio.run(take(picture)))
+    with tempfile.TemporaryDirectory() as directory:
+        demo = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(directory) / "format"
+        keep("compare", asyncio.run(take_compare(trained(demo))))
+
+
+def keep(name: str, svg: str) -> None:
+    """Write one picture and name it."""
+    path = PICTURES / f"{name}.png"
+    to_png(svg, path)
+    print(path.relative_to(ROOT))
 
 
 async def take(picture: Picture) -> str:
@@ -73,6 +84,29 @@ async def take(picture: Picture) -> str:
             await pilot.press(*picture.keys)
             await pilot.pause(0.5)
             return app.export_screenshot(title="rung")
+
+
+def trained(demo: Path) -> Path:
+    """A format demo with something to compare: made and trained where there is none yet."""
+    if newest_trained(demo) is None:
+        _, run = begin_demo("format", demo, "")
+        if run is None:
+            raise SystemExit(f"{demo} has no run that answers: start its recipe first")
+        reader = RunReader(run)
+        while not reader.catch_up().over:
+            time.sleep(1.0)
+    return demo
+
+
+async def take_compare(demo: Path) -> str:
+    """The first validation row, answered by the base and by the newest run."""
+    app = RungApp(demo, start="compare")
+    async with app.run_test(size=(120, 24)) as pilot:
+        await until(pilot, lambda: "= plain base" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "wanted" in shown(app))
+        await pilot.pause(0.5)
+        return app.export_screenshot(title="rung")
 
 
 def to_png(svg: str, path: Path) -> None:
