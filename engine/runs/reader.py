@@ -94,7 +94,8 @@ def log_tail(folder: RunFolder, max_bytes: int = LOG_TAIL_BYTES) -> str:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        event = json.loads(line)
+        # Python's own NaN and Infinity are no JSON; a number that is not finite is null.
+        event = json.loads(line, parse_constant=lambda name: None)
     except ValueError:
         return {"type": "unreadable line", "text": line[:200].decode(errors="replace")} if line.strip() else None
     return event if isinstance(event, dict) else None

@@ -41,12 +41,13 @@ def attend(
         _print_result(folder, status, reader.state)
     if interrupts.count and status != "finished":
         return 130
-    return 0 if detach else exit_code(status)
+    return 0 if detach else exit_code(status, reader.state)
 
 
-def exit_code(status: str) -> int:
-    """0 for a run that came to its end, 1 for one that did not."""
-    return 0 if status == "finished" else 1
+def exit_code(status: str, state: RunState) -> int:
+    """0 for a run that came to its end, or to where its recipe stops it; 1 for one that did not."""
+    as_planned = status == "stopped" and state.result.get("reason")
+    return 0 if status == "finished" or as_planned else 1
 
 
 def watch_over(reader: RunReader, progress: Progress, interrupts: Interrupts, after: int) -> None:
@@ -54,7 +55,8 @@ def watch_over(reader: RunReader, progress: Progress, interrupts: Interrupts, af
     show = EventPrinter(progress.line, step_seconds=float("inf") if progress.live else 5.0)
 
     def show_this_sitting(events: list[dict[str, Any]], state: RunState) -> None:
-        show([event for event in events if event.get("seq", 0) > after], state)
+        # Why it failed is said once, in full, at the end.
+        show([event for event in events if event.get("seq", 0) > after and event.get("type") != "failed"], state)
 
     asked = False
     for state in follow(reader, show_this_sitting, after):
@@ -80,6 +82,9 @@ def say_how_it_went(
         progress.line(f"the worker is gone without a last word; the end of {folder.log}:")
         for line in log_tail(folder).splitlines()[-LOG_LINES:]:
             progress.line(f"  {line}")
+    elif state.result.get("reason"):
+        progress.line(str(state.result["reason"]))
+        return
     if status in ("queued", "running", "stopping"):
         progress.line(watch)
     elif status in ("stopped", "preempted", "crashed") or state.result.get("resumable"):

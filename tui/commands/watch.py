@@ -1,7 +1,7 @@
 """rung watch: follow a run as plain lines, as JSON lines or on the Run screen; or replay a recorded log."""
 
 import argparse
-import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from engine.runs.reader import EventTail, RunReader
 from tui.commands.event_lines import status_line
 from tui.commands.following import EventPrinter, follow
 from tui.commands.job import exit_code
-from tui.commands.output import Progress
+from tui.commands.output import Progress, print_json
 from tui.text import printable
 
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             progress.status(status_line(state))
     progress.close()
-    return _end(reader.status())
+    return _end(reader.status(), reader.state, as_json=args.json)
 
 
 def _replay(path: Path, *, as_json: bool) -> int:
@@ -54,7 +54,7 @@ def _replay(path: Path, *, as_json: bool) -> int:
         for event in events:
             apply(state, event)
             show([event], state)
-    return _end(state.status)
+    return _end(state.status, state, as_json=as_json)
 
 
 def _line_over(progress: Progress) -> Any:
@@ -67,10 +67,11 @@ def _line_over(progress: Progress) -> Any:
 
 def _print_json_lines(events: list[dict[str, Any]], state: RunState) -> None:
     for event in events:
-        print(json.dumps(event, ensure_ascii=False), flush=True)
+        print_json(event)
 
 
-def _end(status: str) -> int:
+def _end(status: str, state: RunState, *, as_json: bool) -> int:
     if status == "crashed":
-        print("crashed: the worker is gone without a last word")
-    return exit_code(status)
+        # No event says so, and with --json stdout holds events only.
+        print("crashed: the worker is gone without a last word", file=sys.stderr if as_json else sys.stdout)
+    return exit_code(status, state)
