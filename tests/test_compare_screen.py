@@ -129,14 +129,15 @@ async def test_without_a_run_it_says_what_to_do(tmp_path: Path) -> None:
         assert driver.screen.query_one(PromptInput).disabled
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 30), (160, 48)])
 async def test_answers_stand_side_by_side_as_they_were_written(project: Path, size: tuple[int, int]) -> None:
     app, running = compare(project, size)
     async with running as pilot:
         driver = Driver(app, pilot)
         await driver.ready()
         assert "fingerprint 7c1e03aa = plain base ✔ bit by bit" in driver.line("proof")
-        assert "greedy · 128 tokens · seed 0" in driver.line("proof")
+        assert "greedy · 128 tokens · seed 0   blind off" in driver.line("proof").split("\n")[-1]
+        assert max(map(len, driver.line("proof").split("\n"))) < driver.screen.query_one("#proof").size.width
         assert driver.screen.query_one(PromptInput).text == "What is the total?"
         await driver.ask()
         # Neither markup nor a terminal's control codes are obeyed.

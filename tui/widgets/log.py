@@ -25,14 +25,24 @@ class LogPanel(VerticalScroll):
 
     BORDER_TITLE = "Log"
 
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._run: WatchedRun | None = None
+
     def compose(self) -> ComposeResult:
         yield TextPanel(classes="auto")
 
     def on_mount(self) -> None:
         self.anchor()
 
+    def on_resize(self) -> None:
+        # The lines are broken by hand, and the first layout and the scrollbar change their width.
+        if self._run is not None:
+            self.show(self._run)
+
     def show(self, run: WatchedRun) -> None:
         """Show what there is."""
+        self._run = run
         self.query_one(TextPanel).put(log_text(run, self.scrollable_content_region.width))
 
 
