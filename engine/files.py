@@ -51,6 +51,14 @@ def append_json_line(path: Path, value: Any) -> None:
         stream.write(line.encode())
 
 
+def cut_torn_line(path: Path) -> None:
+    """Cut off the half line that a kill in the middle of an append leaves; a missing file stays missing."""
+    if path.exists():
+        with path.open("r+b") as stream:
+            content = stream.read()
+            stream.truncate(content.rfind(b"\n") + 1)
+
+
 def read_json(path: Path) -> Any:
     """The JSON value in `path`. Raises EngineError with line and column when it is not JSON."""
     try:

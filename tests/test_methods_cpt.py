@@ -8,7 +8,7 @@ import pytest
 from engine.data.running_text import load_running_text
 from engine.errors import EngineError
 from engine.runs.folder import new_run_folder
-from tests.method_runs import chat_rows, curve, last_evaluation, make_recipe, pair_rows, sit, values, write_rows
+from tests.method_runs import curve, last_evaluation, make_recipe, pair_rows, sit, values, write_rows
 from tests.tiny import make_byte_tokenizer, make_tiny_model
 
 TEXT = "The tall ship left the grey harbour at dawn. " * 12
@@ -69,16 +69,3 @@ def test_the_perplexity_falls_and_the_curve_survives_a_stop(model_folder: Path, 
     sit(recipe, broken, stop_at=7)
     sit(recipe, broken)
     assert curve(broken, "loss") == curve(whole, "loss")
-
-
-def test_methods_chain(model_folder: Path, tmp_path: Path) -> None:
-    """Continued pretraining, then answers, then preferences, in one adapter."""
-    short = {"max_steps": 2, "eval_steps": 2}
-    start = None
-    for method, rows in (("cpt", [{"text": TEXT}] * 3), ("sft", chat_rows(12)), ("dpo", pair_rows(12))):
-        write_rows(tmp_path, rows)
-        folder = new_run_folder(tmp_path, method)
-        sit(make_recipe(method, model_folder, start_from=start, training=short), folder)
-        start = f"run:{folder.id}"
-    assert (folder.path / "adapter" / "adapter_model.safetensors").exists()
-    assert values(folder, "rewards/margins")[0] == 0.0

@@ -145,6 +145,7 @@ def test_probabilities_of_a_local_teacher(model_folder: Path, tmp_path: Path) ->
     distill = {
         "mode": "logits",
         "teacher": {"model": {"name": str(teacher.path / "model")}},
+        "metric": "exact_match",
         "max_completion_length": 8,
         "beta": 0.5,
     }
@@ -155,6 +156,9 @@ def test_probabilities_of_a_local_teacher(model_folder: Path, tmp_path: Path) ->
     losses = values(whole, "loss")
     assert sum(losses[-3:]) < sum(losses[:3])
     assert len(values(whole, "completions/mean_length")) == 12
+    figures = last_evaluation(whole)
+    assert figures["score_gap"] == figures["teacher_score"] - figures["student_score"]
+    assert len(values(whole, "evaluation/score_gap")) == len(values(whole, "evaluation/loss")) > 1
     broken = new_run_folder(tmp_path, "distill")
     sit(recipe, broken, stop_at=5)
     sit(recipe, broken)
@@ -170,6 +174,11 @@ def test_probabilities_of_a_local_teacher(model_folder: Path, tmp_path: Path) ->
         ({"teacher": {"endpoint": {"name": "a", "url": "http://x", "model": "m"}}, "mode": "logits"}, "local teacher"),
         ({"teacher": {"model": {"name": "./gone"}}}, "gone"),
         ({"teacher": {"model": {"name": "pocket"}}, "filter": {"metric": "exackt"}}, "exact_match"),
+        ({"teacher": {"model": {"name": "pocket"}}, "metric": "exackt"}, "exact_match"),
+        (
+            {"teacher": {"model": {"name": "pocket"}}, "mode": "logits", "filter": {"metric": "exact_match"}},
+            "set metric",
+        ),
     ],
 )
 def test_a_faulty_block_is_refused_before_anything_is_asked(

@@ -1,6 +1,7 @@
 """Every shipped recipe: it loads, its check finds nothing, it trains and resumes, and what it made works."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,9 @@ CASES = {
                  figure="reward", rises=True),
     "distill": Case(number_rows, ("distill.teacher.model.name=teacher", "distill.teacher.max_new_tokens=8",
                                   "distill.filter={metric: numeric, least: 0.0}")),
+    "constitution": Case(number_rows, ("constitution.temperature=1.0", "constitution.max_new_tokens=6",
+                                       "constitution.judge=null", "constitution.review=false"),
+                         figure="rewards/margins", rises=True),
     "distill-logits": Case(number_rows, ("adapter=null", "distill.teacher.model.name=teacher",
                                          "distill.max_completion_length=8"), rate=5e-3, figure="loss"),
 }  # fmt: skip
@@ -98,6 +102,7 @@ def recipe_for(name: str, model: Path) -> Recipe:
 def project(root: Path, name: str, teacher: Path | None) -> Path:
     write_rows(root, CASES.get(name, Case()).rows())
     (root / "mine.py").write_text(LETTERS)
+    shutil.copy(FOLDER / "principles.txt", root)
     if teacher is not None:
         (root / "teacher").symlink_to(teacher)
     return root
@@ -140,7 +145,8 @@ def test_it_trains_resumes_and_its_result_works(
     name: str, model_folder: Path, teacher: Path, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
     case = CASES.get(name, Case())
-    recipe = recipe_for(name, model_folder)
+    # Whoever learns from its own answers must have whole ones to begin with.
+    recipe = recipe_for(name, teacher if name == "constitution" else model_folder)
     taught = teacher if name.startswith("distill") else None
     whole = new_run_folder(project(tmp_path / "whole", name, taught), recipe.method)
     sit(recipe, whole)

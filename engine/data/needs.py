@@ -29,6 +29,7 @@ METHOD_SHAPES = {
     "grpo": ("prompts", *ANSWERED, *PAIRED),
     "rloo": ("prompts", *ANSWERED, *PAIRED),
     "distill": ("prompts", *ANSWERED, *PAIRED),
+    "constitution": ("prompts", *ANSWERED, *PAIRED),
 }
 """The shapes each method learns from."""
 

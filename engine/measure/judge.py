@@ -28,13 +28,14 @@ _PLACES = {"1": "first", "one": "first", "first": "first", "2": "second", "two":
 
 @dataclass(frozen=True)
 class JudgeCase:
-    """Two answers to a question, and a reference answer where there is one."""
+    """Two answers to a question, a reference answer where there is one, and a criterion where it has one of its own."""
 
     id: str
     question: str
     a: str
     b: str
     reference: str | None = None
+    criterion: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def judge_pairs(generate: Generate, cases: Sequence[JudgeCase], criterion: str =
     if not cases:
         return []
     conversations = [
-        judge_prompt(case, a_is_first, criterion or DEFAULT_CRITERION) for case in cases for a_is_first in (True, False)
+        judge_prompt(case, a_is_first, case.criterion or criterion or DEFAULT_CRITERION)
+        for case in cases
+        for a_is_first in (True, False)
     ]
     replies = generate(conversations)
     if len(replies) != len(conversations):

@@ -23,7 +23,8 @@ class Method:
     """What the worker knows of a method before it imports the method's module.
 
     `best` is the validation figure that chooses the checkpoint. `figures` are those of the method's own that a report
-    shows beside the loss. `answers_in_training`: the model answers its own training prompts, `num_generations` times
+    shows beside the loss; `curves` its live ones in the order that the screens offer them, * for any name.
+    `answers_in_training`: the model answers its own training prompts, `num_generations` times
     each. `task`: what the model gives, as PEFT words it; a SEQ_CLS model gives a score and no text.
     """
 
@@ -31,6 +32,7 @@ class Method:
     best: str = "loss"
     higher_is_better: bool = False
     figures: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
     answers_in_training: bool = False
     task: Literal["CAUSAL_LM", "SEQ_CLS"] = "CAUSAL_LM"
     validation_most: int = 200
@@ -50,22 +52,43 @@ class Method:
 
 
 _PAIR_FIGURES = ("rewards/accuracies", "rewards/margins")
+_PAIR_CURVES = ("rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected")
 _ANSWERING: dict[str, Any] = {
     "best": "reward",
     "higher_is_better": True,
     "answers_in_training": True,
     "validation_most": 32,
+    "curves": ("reward", "rewards/*/mean", "kl", "completions/mean_length", "completions/clipped_ratio"),
 }
 METHODS = {
-    "sft": Method("engine.methods.sft", figures=("perplexity",)),
-    "cpt": Method("engine.methods.cpt", figures=("perplexity",)),
-    "dpo": Method("engine.methods.dpo", figures=_PAIR_FIGURES),
-    "kto": Method("engine.methods.kto", figures=("rewards/margins", "kl")),
-    "orpo": Method("engine.methods.orpo", figures=("rewards/accuracies", "log_odds_ratio")),
-    "distill": Method("engine.methods.distill", figures=("student_score", "score_gap")),
+    "sft": Method("engine.methods.sft", figures=("perplexity",), curves=("mean_token_accuracy", "perplexity")),
+    "cpt": Method("engine.methods.cpt", figures=("perplexity",), curves=("perplexity", "mean_token_accuracy")),
+    "dpo": Method("engine.methods.dpo", figures=_PAIR_FIGURES, curves=_PAIR_CURVES),
+    "kto": Method(
+        "engine.methods.kto",
+        figures=("rewards/margins", "kl"),
+        curves=("rewards/chosen", "rewards/rejected", "kl", "logps/chosen", "logps/rejected"),
+    ),
+    "orpo": Method(
+        "engine.methods.orpo",
+        figures=("rewards/accuracies", "log_odds_ratio"),
+        curves=("log_odds_ratio", "rewards/accuracies", "rewards/margins"),
+    ),
+    "distill": Method(
+        "engine.methods.distill",
+        figures=("student_score", "score_gap"),
+        curves=("evaluation/score_gap", "evaluation/student_score", "evaluation/teacher_score"),
+    ),
+    "constitution": Method(
+        "engine.methods.constitution",
+        figures=_PAIR_FIGURES,
+        curves=("pairs/share_revised", "pairs/judge_agreement", "pairs/judge_steadiness", *_PAIR_CURVES),
+    ),
     "grpo": Method("engine.methods.grpo", figures=("reward",), **_ANSWERING),
     "rloo": Method("engine.methods.rloo", figures=("reward",), **_ANSWERING),
-    "reward": Method("engine.methods.reward", figures=("accuracy", "margin"), task="SEQ_CLS"),
+    "reward": Method(
+        "engine.methods.reward", figures=("accuracy", "margin"), curves=("accuracy", "margin"), task="SEQ_CLS"
+    ),
 }
 
 
@@ -101,6 +124,27 @@ def prepare_recipe(
     prepare = getattr(method_module(recipe.method), "prepare", None)
     prepared: Recipe = recipe if prepare is None else prepare(recipe, folder, root, device, tokenizer, reporter)
     return prepared
+
+
+def plan_of(recipe: "Recipe", root: Path, train: "LoadedData") -> list[str]:
+    """What a launch will do beside training, in sentences (`plan` in the method's module); for most methods nothing."""
+    plan = getattr(method_module(recipe.method), "plan", None)
+    said: list[str] = [] if plan is None else plan(recipe, root, train)
+    return said
+
+
+def answer_room(recipe: "Recipe") -> int:
+    """Tokens that the rows grow by before they are trained on: their answers, where the method makes them itself."""
+    room = getattr(method_module(recipe.method), "answer_room", None)
+    tokens: int = 0 if room is None else room(recipe)
+    return tokens
+
+
+def report_of(recipe: "Recipe", folder: "RunFolder") -> list[str]:
+    """The method's own lines for report.md (`report` in its module)."""
+    report = getattr(method_module(recipe.method), "report", None)
+    lines: list[str] = [] if report is None else report(folder)
+    return lines
 
 
 def method_of(name: str) -> Method:

@@ -5,6 +5,7 @@ fine-tuning. From logits: the student answers, and a local teacher's distributio
 DistillationTrainer). Beside the loss: the gap between the teacher's score and the student's, on validation prompts.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from engine.methods.teacher import Answer, teacher_answers
 from engine.models import load_model, load_tokenizer, model_source
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder
+from engine.worker.ending import obey_requests
 from engine.worker.job import Job
 from engine.worker.reporter import Reporter
 
@@ -45,6 +47,7 @@ def check(recipe: Recipe, root: Path) -> None:
         model_source(settings.teacher.model.name, root)
     if settings.filter is not None:
         parse_metric(settings.filter.metric, root)
+    _gap_metric(settings, root)
 
 
 def prepare(
@@ -68,8 +71,9 @@ def prepare(
             device,
             recipe.seed,
             reporter,
+            partial(obey_requests, folder, reporter),
         )
-        scores = _scores(answers, settings.filter, root)
+        scores = _scores(answers, None if settings.filter is None else parse_metric(settings.filter.metric, root))
         kept = _kept(answers, scores, settings.filter)
         _tell_kept(name, answers, kept, settings, reporter)
         path = folder.path / FOLDER / f"{name}.jsonl"
@@ -77,7 +81,8 @@ def prepare(
         write_json_lines_atomic(path, [_row(answers[number]) for number in kept])
         made[name] = str(path)
         if name == "validation":
-            write_json_lines_atomic(folder.path / FOLDER / GAP_FILE, _gap_rows(answers, scores))
+            gap_rows = _gap_rows(answers, _scores(answers, _gap_metric(settings, root)))
+            write_json_lines_atomic(folder.path / FOLDER / GAP_FILE, gap_rows)
     data = recipe.data.model_copy(
         update={"train": made["train"], "validation": made["validation"], "shape": "messages", "columns": {}}
     )
@@ -101,7 +106,7 @@ def load_data(recipe: Recipe, path: Path, tokenizer: "PreTrainedTokenizerBase") 
         tokenizer,
         shape=data.shape,
         columns=data.columns,
-        max_prompt_length=data.max_length - _answer_room(recipe),
+        max_prompt_length=data.max_length - answer_room(recipe),
         template_args=recipe.model.template_args,
     )
 
@@ -133,8 +138,9 @@ def _answers_trainer(job: Job, settings: DistillSettings) -> Any:
         processing_class=job.tokenizer,
     )
     trainer.data_collator = RowRecorder(trainer.data_collator, ("input_ids", "labels"))
-    if settings.filter is not None:
-        trainer.measure_gap(job, _metric(settings.filter, job.root), settings.teacher.max_new_tokens, _gap_prompts(job))
+    metric = _gap_metric(settings, job.root)
+    if metric is not None:
+        trainer.measure_gap(job, metric, settings.teacher.max_new_tokens, _gap_prompts(job))
     return trainer
 
 
@@ -150,19 +156,40 @@ def _logits_trainer(job: Job, settings: DistillSettings) -> Any:
         DistillationConfig,
         bf16=default_precision(job),
         disable_dropout=True,
-        max_completion_length=_answer_room(job.recipe),
+        max_completion_length=answer_room(job.recipe),
     )
+    teacher, metric = load_model(settings.teacher.model, job.root, job.device), _gap_metric(settings, job.root)
+    # Before the trainer wraps the teacher.
+    gap_prompts = [] if metric is None else _taught(job, teacher, metric)
     trainer = construct(
         LogitTaughtTrainer,
         model=job.model,
-        teacher_model=load_model(settings.teacher.model, job.root, job.device),
+        teacher_model=teacher,
         args=arguments,
         train_dataset=_numbered(0, len(job.train.examples)),
         eval_dataset=_numbered(len(job.train.examples), len(job.train.examples) + len(job.validation.examples)),
         processing_class=job.tokenizer,
     )
     trainer.take_prompts([item.prompt_ids for item in [*job.train.encoded, *job.validation.encoded]])
+    if metric is not None:
+        trainer.measure_gap(job, metric, answer_room(job.recipe), gap_prompts)
     return trainer
+
+
+def _taught(job: Job, teacher: Any, metric: MetricSpec) -> list[tuple[Prompted, float]]:
+    """The first validation prompts with a reference, each with the score of the teacher's likeliest answer."""
+    from engine.worker.answers import answer_text, greedy_answers
+
+    asked = [
+        (prompt, item.prompt_ids)
+        for prompt, item in zip(job.validation.examples, job.validation.encoded, strict=True)
+        if prompt.reference is not None
+    ][:GAP_PROMPTS]
+    answers = greedy_answers(teacher, job.tokenizer, [ids for _, ids in asked], answer_room(job.recipe))
+    return [
+        (prompt, score_answer(metric, answer_text(job.tokenizer, ids), prompt.reference, prompt.fields) or 0.0)
+        for (prompt, _), ids in zip(asked, answers, strict=True)
+    ]
 
 
 def _check_vocabulary(job: Job, settings: DistillSettings) -> None:
@@ -182,7 +209,7 @@ def _numbered(first: int, end: int) -> "Dataset":
     return Dataset.from_dict({"prompt": [str(number) for number in range(first, end)]})
 
 
-def _answer_room(recipe: Recipe) -> int:
+def answer_room(recipe: Recipe) -> int:
     """Tokens kept free for the answer."""
     settings = distill_settings(recipe)
     given = recipe.distill.get("max_completion_length")
@@ -191,14 +218,16 @@ def _answer_room(recipe: Recipe) -> int:
     return min(settings.teacher.max_new_tokens, recipe.data.max_length // 2)
 
 
-def _metric(wanted: FilterSettings, root: Path) -> MetricSpec:
-    return parse_metric(wanted.metric, root)
+def _gap_metric(settings: DistillSettings, root: Path) -> MetricSpec | None:
+    """By what student and teacher are compared; None where the recipe names nothing."""
+    filtering = settings.filter.metric if settings.filter is not None else None
+    wanted = settings.metric if settings.metric is not None else filtering
+    return None if wanted is None else parse_metric(wanted, root)
 
 
-def _scores(answers: list[Answer], wanted: FilterSettings | None, root: Path) -> list[float | None]:
-    if wanted is None:
+def _scores(answers: list[Answer], metric: MetricSpec | None) -> list[float | None]:
+    if metric is None:
         return [None for _ in answers]
-    metric = _metric(wanted, root)
     return [
         None
         if answer.prompt.reference is None

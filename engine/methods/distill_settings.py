@@ -44,10 +44,17 @@ class DistillSettings(Strict):
     samples: Positive = Field(1, description="answers of the teacher to each prompt; needs a temperature above 0")
     filter: FilterSettings | None = Field(None, description="which answers are kept; null: all that are not cut off")
 
+    metric: Any = Field(
+        None, description="a metric as in rung.yaml by which student and teacher are compared at each evaluation, on "
+        "prompts with a reference; null: the filter's"
+    )  # fmt: skip
+
     @model_validator(mode="after")
     def _fits_together(self) -> "DistillSettings":
         if self.mode == "logits" and self.teacher.model is None:
             raise ValueError("mode logits needs a local teacher: teacher: {model: {name: …}}")
+        if self.mode == "logits" and self.filter is not None:
+            raise ValueError("mode logits learns no answers of the teacher's that a filter could choose; set metric")
         if self.samples > 1 and self.teacher.temperature == 0:
             raise ValueError("several samples are the same at temperature 0; set teacher.temperature")
         return self

@@ -16,8 +16,8 @@ from engine.worker.answers import answer_text, greedy_answers
 from engine.worker.job import Job
 
 
-class AnswerTaughtTrainer(LengthBatched, SFTTrainer):
-    """SFTTrainer on a teacher's answers; evaluations say how far the student's score is behind the teacher's."""
+class MeasuresGap:
+    """Mixed into a trainer of a student: evaluations say how far its score is behind the teacher's."""
 
     _gap: tuple[Job, MetricSpec, int, Sequence[tuple[Prompted, float]]] | None = None
 
@@ -28,9 +28,9 @@ class AnswerTaughtTrainer(LengthBatched, SFTTrainer):
         if prompts:
             self._gap = (job, metric, max_new_tokens, prompts)
 
-    def evaluation_loop(self, *args: Any, **options: Any) -> Any:
+    def evaluation_loop(self: Any, *args: Any, **options: Any) -> Any:
         """TRL's loop, with the student's score, the teacher's, and the gap between them."""
-        output = super().evaluation_loop(*args, **options)
+        output = super().evaluation_loop(*args, **options)  # type: ignore[misc]
         if self._gap is not None:
             output.metrics.update({f"eval_{name}": value for name, value in self._gap_figures().items()})
         return output
@@ -49,7 +49,11 @@ class AnswerTaughtTrainer(LengthBatched, SFTTrainer):
         return {"student_score": student, "teacher_score": teacher, "score_gap": teacher - student}
 
 
-class LogitTaughtTrainer(AnsweringTrainer, DistillationTrainer):
+class AnswerTaughtTrainer(MeasuresGap, LengthBatched, SFTTrainer):
+    """SFTTrainer on a teacher's answers."""
+
+
+class LogitTaughtTrainer(MeasuresGap, AnsweringTrainer, DistillationTrainer):
     """DistillationTrainer that knows prompts by their number."""
 
     @property

@@ -1,6 +1,6 @@
 """A teacher's answers to prompts, kept as they come: a run that breaks off goes on where it stopped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from engine.data.shapes import Message
 from engine.endpoint import ChatDecoding, ChatEndpoint
 from engine.errors import EngineError
 from engine.events import Phase
-from engine.files import append_json_line, canonical_json, read_json_lines, sha256_text
+from engine.files import append_json_line, canonical_json, cut_torn_line, read_json_lines, sha256_text
 from engine.generation import Decoding
 from engine.methods.distill_settings import DistillSettings
 from engine.models import load_model, load_tokenizer
@@ -47,12 +47,14 @@ def teacher_answers(
     device: str,
     seed: int,
     reporter: Reporter,
+    after_each: Callable[[], None] = lambda: None,
 ) -> list[Answer]:
     """The teacher's answers, prompt by prompt; those that `file` has are not asked for again.
 
+    `after_each` is called once an answer is kept, and may end the run.
     Raises EngineError when the teacher can't be reached or loaded; what it gave until then stays in the file.
     """
-    _cut_torn_line(file)
+    cut_torn_line(file)
     wanted = [
         Asked(prompt, sample, _key(prompt, sample, settings))
         for prompt in prompts
@@ -68,6 +70,7 @@ def teacher_answers(
             for asked, text, complete in source(missing, settings, root, device, seed):
                 known[asked.key] = {"key": asked.key, "text": text, "complete": complete}
                 append_json_line(file, known[asked.key])
+                after_each()
                 done += 1
                 if done % TOLD_EVERY == 0 or done == len(wanted):
                     reporter.write(Phase("load", done, len(wanted), "teacher's answers"))
@@ -142,11 +145,3 @@ def _from_model(
         answers = generate_batch(model, model, tokenizer, requests, decoding, stops)
         for (asked, _), answer in zip(batch, answers, strict=True):
             yield asked, answer_text(tokenizer, answer.ids), answer.stop_reason == "end"
-
-
-def _cut_torn_line(file: Path) -> None:
-    """A kill in the middle of a write leaves half a line; it is asked for again."""
-    if file.exists():
-        with file.open("r+b") as stream:
-            content = stream.read()
-            stream.truncate(content.rfind(b"\n") + 1)

@@ -25,9 +25,12 @@ _CONFIG_FILES = {
 _OWN_FIELDS: dict[str, set[str]] = {
     "grpo": {"rewards", "max_prompt_length", "measure_kl", "kl_limit", "no_variance_patience"},
     "rloo": {"rewards", "max_prompt_length", "measure_kl", "kl_limit", "no_variance_patience"},
-    "distill": {"teacher", "filter", "samples", "mode"},
-    "constitution": {"principles", "judge"},
-}
+    "distill": {"teacher", "filter", "samples", "mode", "metric"},
+    "constitution": {
+        "principles", "rounds", "temperature", "max_new_tokens", "critique_request", "revision_request", "judge",
+        "keep", "review", "batch_size",
+    },
+}  # fmt: skip
 # Arguments that the worker sets itself: a recipe that sets them too would be ignored, so it is refused.
 _SET_BY_RUNG = {
     "output_dir",

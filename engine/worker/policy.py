@@ -35,6 +35,17 @@ def load_policy(recipe: Recipe, root: Path, device: str, reporter: Reporter) -> 
     return load_adapter(model, start, trainable=True), start
 
 
+def load_start(recipe: Recipe, root: Path, device: str) -> "PreTrainedModel":
+    """The model as the run finds it, before anything of its own is trained: for the answers it gives until then."""
+    start = start_artifact(recipe, root)
+    _check_chain(recipe, root, "CAUSAL_LM")
+    model = load_model(base_settings(recipe, root), root, device)
+    if start is None or start.name == "model":
+        return model
+    adapted: PreTrainedModel = load_adapter(model, start).eval()
+    return adapted
+
+
 def hold_adapter_in_float32(model: "PreTrainedModel") -> None:
     """Over 4-bit weights TRL rounds a new adapter to bfloat16, but PEFT loads a saved one in float32.
 

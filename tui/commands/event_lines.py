@@ -99,7 +99,21 @@ def _finished(event: Event, state: RunState) -> str:
     return f"step {event.get('step')}  {shown}  {event.get('artifact')} ({event.get('chosen_checkpoint')})"
 
 
+def _pairs(event: Event, state: RunState) -> str:
+    metrics = (event.get("metrics") or {}).items()
+    shown = "  ".join(f"{name} {_figure(value)}" for name, value in metrics)
+    example = event.get("example") or {}
+    texts = "  ".join(
+        f"{name} “{one_line(str(example[name]), 90)}”"
+        for name in ("prompt", "first", "critique", "revised", "judge")
+        if example.get(name) is not None
+    )
+    return f"{event.get('stage')} {_of(event.get('done', 0), event.get('total'))}  {shown}  {texts}"
+
+
 def _ended(event: Event, state: RunState) -> str:
+    if event.get("reason"):
+        return one_line(str(event["reason"]), TEXT_WIDTH)
     return f"step {event.get('step')}  {'rung resume goes on from here' if event.get('resumable') else 'not resumable'}"
 
 
@@ -148,6 +162,7 @@ _WORDS: dict[str, Callable[[Event, RunState], str]] = {
     "memory": _memory,
     "forecast": _forecast,
     "sample": _sample,
+    "pairs": _pairs,
     "checkpoint_saved": lambda event, state: f"step {event.get('step')}  {event.get('path')} ({event.get('reason')})",
     "resumed": lambda event, state: f"from step {event.get('from_step')}",
     "stop_requested": lambda event, state: f"by {event.get('who')}",

@@ -43,6 +43,8 @@ def banner_text(run: WatchedRun, marks: Glyphs, can_compare: bool) -> Content | 
     if run.status == "crashed":
         what = "the worker is gone; its last words are in the log"
         return Content.assemble(head, what, _next(resume))
+    if result.get("reason"):
+        return Content.assemble(head, one_line(str(result["reason"]), 300), _next(resume))
     saved = "saved" if result.get("resumable") else "not saved"
     return Content.assemble(head, f"at step {run.state.step:,}, {saved}", _next(resume))
 

@@ -1,11 +1,13 @@
 """A run's curves: one figure or several, raw and smoothed, with evaluations and earlier runs beside."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from engine.runs.fold import Curve
+from engine.methods import METHODS
+from engine.runs.fold import PAIRS_PREFIX, Curve
 from tui.store import WatchedRun
 from tui.text import printable
 from tui.widgets.chart import Chart, Series
@@ -47,15 +49,18 @@ class CurvesPanel(Vertical):
         """Draw the run's curves as they are now."""
         chart = self.chart
         chart.mode = chart_mode
-        chart.placeholder = _why_empty(run, self.metrics)
+        metrics = self._drawn(run)
+        chart.placeholder = _why_empty(run, metrics)
         ascii_only = chart_mode == "ascii"
         series: list[Series] = []
         for place, overlay in enumerate(self.overlays):
             series += self._overlay_series(overlay, place)
-        for place, metric in enumerate(self.metrics):
+        for place, metric in enumerate(metrics):
             series += self._series(run, metric, place, ascii_only)
-        chart.show(series, run.state.total_steps)
-        self._write_titles(chart)
+        # Pairs are made before the first step, and counted in prompts.
+        over_steps = not all(metric.startswith(PAIRS_PREFIX) for metric in metrics)
+        chart.show(series, run.state.total_steps if over_steps else None)
+        self._write_titles(chart, metrics)
 
     def next_smoothing(self) -> None:
         """The next level, around to none."""
@@ -77,8 +82,13 @@ class CurvesPanel(Vertical):
         elif len(self.metrics) > 1:
             self.metrics = tuple(metric for metric in self.metrics if metric != name)
 
-    def _write_titles(self, chart: Chart) -> None:
-        units = {UNITS[metric] for metric in self.metrics if metric in UNITS}
+    def _drawn(self, run: WatchedRun) -> tuple[str, ...]:
+        """The chosen figures; where nothing was chosen and there is no loss yet, what comes before it."""
+        before = tuple(name for name in metric_names(run) if name.startswith(PAIRS_PREFIX))[:1]
+        return before if before and self.metrics == ("loss",) and "loss" not in run.state.curves else self.metrics
+
+    def _write_titles(self, chart: Chart, metrics: Sequence[str]) -> None:
+        units = {UNITS[metric] for metric in metrics if metric in UNITS}
         unit = f", {units.pop()}" if len(units) == 1 else ""
         state = [
             "y log" if chart.log_scale else "y linear",
@@ -86,7 +96,7 @@ class CurvesPanel(Vertical):
         ]
         if chart.window.left is not None:
             state.append("zoomed, 0 shows all")
-        set_titles(self, printable(" + ".join(self.metrics)) + unit, "  ".join(state))
+        set_titles(self, printable(" + ".join(metrics)) + unit, "  ".join(state))
 
     def _series(self, run: WatchedRun, metric: str, place: int, ascii_only: bool) -> list[Series]:
         curve, evaluation = run.state.curves.get(metric), run.state.curves.get(f"evaluation/{metric}")
@@ -102,7 +112,7 @@ class CurvesPanel(Vertical):
 
     def _curve_series(self, run: WatchedRun, metric: str, curve: Curve, color: int, ascii_only: bool) -> list[Series]:
         key, name, steps = f"{run.id}/{run.generation}/{metric}", printable(metric), curve.steps
-        if metric.startswith(("evaluation/", "probe/")):
+        if metric.startswith(("evaluation/", "probe/", PAIRS_PREFIX)):
             return [Series(key, name, steps, curve.values, color, mark=EVALUATION_MARKS[ascii_only], marked=True)]
         if not self.smoothing:
             return [Series(key, name, steps, curve.values, color)]
@@ -132,12 +142,14 @@ class CurvesPanel(Vertical):
 
 
 def metric_names(run: WatchedRun) -> list[str]:
-    """The figures that have a curve: the common ones first, then the method's own, evaluations and probes."""
+    """The figures that have a curve: the common ones first, then those the method is known by, then the others."""
     names = [name for name, curve in run.state.curves.items() if len(curve.values)]
-    order = {name: place for place, name in enumerate(FIRST)}
-    return sorted(
-        names, key=lambda name: (order.get(name, len(FIRST)), name.startswith(("evaluation/", "probe/")), name)
-    )
+    first = (*FIRST, *(METHODS[run.method].curves if run.method in METHODS else ()))
+
+    def place(name: str) -> int:
+        return next((number for number, known in enumerate(first) if fnmatchcase(name, known)), len(first))
+
+    return sorted(names, key=lambda name: (place(name), name.startswith(("evaluation/", "probe/")), name))
 
 
 def _why_empty(run: WatchedRun, metrics: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Pinned prompts: what the base answers, what the model answers now, and what was wanted."""
+"""Pinned prompts: what the base answers, what the model answers now, and what was wanted; and pairs of AI feedback."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ LABEL_WIDTH = 10
 
 
 class SamplesPanel(VerticalScroll):
-    """One prompt at a time; earlier answers to it can be looked at."""
+    """One prompt at a time; earlier answers to it can be looked at. After the pinned ones come the pairs."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -31,13 +31,16 @@ class SamplesPanel(VerticalScroll):
     def show(self, run: WatchedRun, marks: Glyphs) -> None:
         """Show the chosen prompt's answers."""
         self._last = (run, marks)
-        by_prompt = samples_by_prompt(run)
-        if not by_prompt:
+        by_prompt, pairs = samples_by_prompt(run), run.state.pairs
+        if not by_prompt and not pairs:
             set_titles(self, "Pinned prompts")
             words = "No sample in this run." if run.state.over else "No sample yet: they come with each evaluation."
             self.query_one(TextPanel).put(Content.styled(words, "$muted"))
             return
-        self._prompt %= len(by_prompt)
+        self._prompt %= len(by_prompt) + len(pairs)
+        if self._prompt >= len(by_prompt):
+            self._show_pair(pairs, self._prompt - len(by_prompt))
+            return
         samples = by_prompt[self._prompt]
         self._back = min(self._back, len(samples) - 1)
         sample = samples[-1 - self._back]
@@ -55,6 +58,13 @@ class SamplesPanel(VerticalScroll):
         """An earlier (by < 0) or later answer."""
         self._back = max(0, self._back - by)
         self._again()
+
+    def _show_pair(self, pairs: list[dict[str, Any]], number: int) -> None:
+        """The newest pair first: it is the one that has just come."""
+        pair = pairs[-1 - number]
+        title = one_line(str(pair.get("prompt", "")), max(12, self.size.width - 30))
+        set_titles(self, f"Pair {number + 1}/{len(pairs)}, newest first  {title}", "[ ] pair")
+        self.query_one(TextPanel).put(pair_text(pair, self.scrollable_content_region.width))
 
     def _again(self) -> None:
         if self._last is not None:
@@ -84,6 +94,15 @@ def sample_text(sample: dict[str, Any], marks: Glyphs, width: int) -> Content:
     if verdict:
         lines.append(Content.assemble(" " * LABEL_WIDTH, (verdict, "bold")))
     return Content("\n").join(lines)
+
+
+def pair_text(pair: dict[str, Any], width: int) -> Content:
+    """Prompt, first answer, principle, critique, revised answer, and what the judge says of the two."""
+    styles = {"prompt": "$muted", "principle": "$muted", "critique": "$muted", "revised": "bold"}
+    names = ("prompt", "first", "principle", "critique", "revised", "judge")
+    return Content("\n").join(
+        _row(name, str(pair[name]), styles.get(name, ""), width) for name in names if pair.get(name) is not None
+    )
 
 
 def _row(label: str, text: str, style: str, width: int) -> Content:

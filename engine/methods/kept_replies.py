@@ -1,0 +1,169 @@
+"""Replies of a model to conversations, kept as they come: a run that breaks off asks only for the rest."""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.data.encode import encode_prompt, stop_ids
+from engine.data.shapes import Message
+from engine.endpoint import ChatDecoding, ChatEndpoint
+from engine.errors import EngineError
+from engine.files import append_json_line, canonical_json, cut_torn_line, read_json_lines, sha256_text
+from engine.generation import Decoding
+from engine.methods.feedback import Reply
+from engine.models import context_length
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from engine.project.schema import EndpointModel
+
+Numbered = Iterator[tuple[int, Reply]]
+
+
+class Speaker(Protocol):
+    """A model that answers conversations. `who` says everything that decides its answers."""
+
+    who: dict[str, Any]
+
+    def speak(self, conversations: Sequence[list[Message]]) -> Numbered:
+        """The number of each conversation with the reply to it, as they come."""
+
+    def close(self) -> None:
+        """Give the memory back."""
+
+
+class KeptReplies:
+    """Asks a speaker for what `file` doesn't have. `asked` counts what it was asked for."""
+
+    def __init__(self, file: Path, speaker: Speaker, before_asking: Callable[[], None] = lambda: None) -> None:
+        cut_torn_line(file)
+        self._file = file
+        self._speaker = speaker
+        self._before_asking = before_asking
+        self._known = {line["key"]: Reply(line["text"], line["end"]) for line in read_json_lines(file)}
+        self.asked = 0
+
+    def ask(self, conversations: Sequence[list[Message]]) -> list[Reply]:
+        """The replies, in the order of the conversations. Raises EngineError when the model can't be had."""
+        keys = [reply_key(turns, self._speaker.who) for turns in conversations]
+        missing = {key: turns for key, turns in zip(keys, conversations, strict=True) if key not in self._known}
+        if missing:
+            self._before_asking()
+            self._ask(missing)
+        return [self._known[key] for key in keys]
+
+    def _ask(self, missing: dict[str, list[Message]]) -> None:
+        names = list(missing)
+        try:
+            for number, reply in self._speaker.speak(list(missing.values())):
+                append_json_line(self._file, {"key": names[number], "text": reply.text, "end": reply.end})
+                self._known[names[number]] = reply
+                self.asked += 1
+        except EngineError as error:
+            hint = f"{error.hint}; " if error.hint else ""
+            kept = f"{len(self._known)} replies are kept"
+            raise EngineError(
+                error.message, f"{error.details}\n{kept}".strip(), f"{hint}rung resume goes on where it stopped"
+            ) from error
+
+
+class LocalSpeaker:
+    """A model on this machine, loaded when it is first asked."""
+
+    def __init__(
+        self,
+        who: dict[str, Any],
+        load: Callable[[], Any],
+        tokenizer: "PreTrainedTokenizerBase",
+        *,
+        template_args: dict[str, Any],
+        max_new_tokens: int,
+        temperature: float,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.who = {**who, "max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        self._load = load
+        self._tokenizer = tokenizer
+        self._template_args = template_args
+        self._max_new_tokens = max_new_tokens
+        self._temperature = temperature
+        self._batch_size = batch_size
+        self._model: Any = None
+
+    def speak(self, conversations: Sequence[list[Message]]) -> Numbered:
+        """Batch by batch, those of like length together."""
+        import torch
+
+        if self._model is None:
+            # The adapter that will be trained draws its weights later, and must draw the same ones after a break.
+            with torch.random.fork_rng():
+                self._model = self._load()
+        context = context_length(self._model.config)
+        prompts = [encode_prompt(turns, self._tokenizer, self._template_args) for turns in conversations]
+        fitting = []
+        for number, ids in enumerate(prompts):
+            if context is not None and len(ids) >= context:
+                yield number, Reply("", "no_room")
+            else:
+                fitting.append(number)
+        fitting.sort(key=lambda number: len(prompts[number]))
+        for start in range(0, len(fitting), self._batch_size):
+            yield from self._batch(fitting[start : start + self._batch_size], prompts, conversations, context)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        import torch
+
+        self._model = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _batch(
+        self,
+        numbers: Sequence[int],
+        prompts: Sequence[list[int]],
+        conversations: Sequence[list[Message]],
+        context: int | None,
+    ) -> Numbered:
+        from engine.ladder.batched import Request, generate_batch
+        from engine.worker.answers import answer_text, model_stop_ids
+
+        requests = []
+        for number in numbers:
+            room = self._max_new_tokens if context is None else context - len(prompts[number])
+            # The seed is the conversation's own, so that a reply does not depend on what was asked before a break.
+            seed = int(reply_key(conversations[number], self.who)[:7], 16)
+            requests.append(Request(prompts[number], min(self._max_new_tokens, room), seed))
+        decoding = Decoding(max_new_tokens=self._max_new_tokens, temperature=self._temperature)
+        stops = frozenset(stop_ids(self._tokenizer, model_stop_ids(self._model)))
+        answers = generate_batch(self._model, self._model, self._tokenizer, requests, decoding, stops)
+        for number, answer in zip(numbers, answers, strict=True):
+            text = answer_text(self._tokenizer, answer.ids)
+            yield number, Reply(text, "end" if answer.stop_reason == "end" else "length")
+
+
+class EndpointSpeaker:
+    """A model behind a service. Where it is reached, and how fast, says nothing about its answers."""
+
+    def __init__(self, endpoint: "EndpointModel", max_new_tokens: int) -> None:
+        self.who = {"endpoint": endpoint.model, "max_new_tokens": max_new_tokens}
+        self._endpoint = endpoint
+        self._max_new_tokens = max_new_tokens
+
+    def speak(self, conversations: Sequence[list[Message]]) -> Numbered:
+        """As the service gives them, several at once."""
+        with ChatEndpoint(self._endpoint) as endpoint:
+            for number, reply in endpoint.stream_replies(conversations, ChatDecoding(self._max_new_tokens)):
+                yield number, Reply(reply.text, "length" if reply.finish_reason == "length" else "end")
+
+    def close(self) -> None:
+        """Nothing is held between two questions."""
+
+
+def reply_key(turns: Sequence[Message], who: dict[str, Any]) -> str:
+    """Under which name a reply is kept: a hash of all that decides it."""
+    return sha256_text(canonical_json({"turns": list(turns), "who": who}))[:16]
