@@ -150,6 +150,8 @@ def _load(kind: Any, model: ModelSettings, root: Path, device: str, **head: Any)
     loaded.name_or_path = loaded.config._name_or_path = source
     if model.quantization == "none":
         loaded.to(device)
+    else:
+        _let_the_file_go(loaded)
     _keep_weights_as_packed(loaded)
     return loaded.eval()
 
@@ -158,6 +160,13 @@ def _downloaded(source: str, model: ModelSettings) -> Path:
     from engine.hub.download import ensure_model
 
     return ensure_model(source, model.revision, code=model.trust_remote_code)
+
+
+def _let_the_file_go(model: "PreTrainedModel") -> None:
+    """Copy what was not quantised: as views of the mapped file, these few weights would keep all of it in memory."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.clone()
 
 
 def _keep_weights_as_packed(model: "PreTrainedModel") -> None:

@@ -26,7 +26,10 @@ WITHOUT_MARKS = (
     "{%- for message in messages %}{{- '<|im_start|>' + message['role'] + '\n' + message['content'] + '\n' }}"
     "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
 )
-MARKED_NOWHERE = WITHOUT_MARKS + "{%- if false %}{%- generation %}{%- endgeneration %}{%- endif %}"
+MARKED_NOWHERE = (
+    WITHOUT_MARKS.replace("+ '\n' }}{%- endfor", "+ '<|im_end|>\n' }}{%- endfor")
+    + "{%- if false %}{%- generation %}{%- endgeneration %}{%- endif %}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +221,11 @@ WRONG: dict[str, list[dict[str, Any]]] = {
 def test_a_method_refuses_rows_of_another_shape_in_one_message(
     method: str, rows: str, has: str, model_folder: Path, tmp_path: Path
 ) -> None:
-    blocks: dict[str, Any] = {"grpo": LENGTH, "rloo": LENGTH, "distill": {"teacher": {"model": {"name": "pocket"}}}}
+    blocks: dict[str, Any] = {
+        "grpo": LENGTH, "rloo": LENGTH, "distill": {"teacher": {"model": {"name": str(model_folder)}}},
+        "constitution": {"principles": "principles.txt"},
+    }  # fmt: skip
+    (tmp_path / "principles.txt").write_text("Be brief.\n")
     recipe: Recipe = make_recipe(method, model_folder, **({method: blocks[method]} if method in blocks else {}))
     folder = new_run_folder(write_rows(tmp_path, WRONG[rows]), method)
     with pytest.raises(EngineError, match="wrong shape for this method") as caught:

@@ -168,6 +168,19 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_rows(model_folde
     assert any(event.get("non_finite") for event in read_json_lines(folder.events))
 
 
+def test_rows_that_can_not_be_used_are_told_also_where_the_run_splits_the_rows(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    root = write_project(tmp_path)
+    with (root / "data" / "train.jsonl").open("a") as rows:
+        rows.write('{"prompt": "no answer"}\n' + json.dumps({"prompt": "Say it", "completion": "long " * 60}) + "\n")
+    folder = new_run_folder(root, "sft")
+    sit(recipe_for(model_folder, training={"max_steps": 2}), folder)
+    told = [text for _, kind, text in RunReader(folder).catch_up().log if kind == "warning"]
+    assert any("1 of 50 training rows can't be used" in text and "line 49" in text for text in told), told
+    assert any("lose their end: 1 (line 50)" in text for text in told), told
+
+
 def test_answers_that_are_all_cut_off_are_refused_unless_overridden(model_folder: Path, tmp_path: Path) -> None:
     root = write_project(tmp_path)
     row = {"prompt": "Say it", "completion": "long " * 60}

@@ -47,16 +47,17 @@ def longest_row(recipe: Recipe, report: DataReport) -> int:
 
 
 def model_shape(model: ModelSettings, root: Path) -> ModelShape:
-    """The shape of a recipe's model: from its files, or for a hub model from its configuration."""
+    """The shape of a recipe's model: from its files, or from its configuration where they are not here."""
     folder = model_folder(model.name, root, model.revision)
     if folder is not None:
         return shape_of_folder(folder)
-    source = model_source(model.name, root)
+    folder = model_folder(model.name, root, model.revision)
+    if folder is not None and any(folder.glob("*.safetensors")):
+        return shape_of_folder(folder)
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(
-        source, revision=model.revision, trust_remote_code=model.trust_remote_code
-    )  # fmt: skip
+    source = model_source(model.name, root)
+    config = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code)
     return shape_of_config(config)
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # What trainers count over their lifetime, which the test is no part of.
 _COUNTERS = (
-    "_metrics", "_pending_metrics", "_logs", "_total_train_tokens", "_step", "_buffered_inputs", "_last_loaded_step",
-    "_tokens_before",
+    "_metrics", "_stored_metrics", "_pending_metrics", "_logs", "_total_train_tokens", "_step", "_buffered_inputs",
+    "_last_loaded_step", "_tokens_before", "_num_tokens",
 )  # fmt: skip
 _PLAIN_ARGUMENTS: dict[str, Any] = {
     "max_steps": 1,

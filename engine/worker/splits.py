@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,14 +48,20 @@ def hold_out(data: LoadedData, seed: int, most: int) -> tuple[LoadedData, Loaded
     if not held:
         held = drawn.sample(range(total), wanted)
     kept = set(held)
-    return subset(data, [number for number in range(total) if number not in kept]), subset(data, sorted(held))
+    train = subset(data, [number for number in range(total) if number not in kept])
+    # What is wrong with the source is told once, with the rows that are trained on.
+    report = replace(train.report, problems=data.report.problems, notes=data.report.notes)
+    return replace(train, report=report), subset(data, sorted(held))
 
 
 def tell(data: LoadedData, split: str, reporter: Reporter) -> None:
     """Warn of the rows that can't be used and of what the report notes."""
     report = data.report
     if report.problems:
-        first = "; ".join(f"line {p.line}: {p.field} {p.reason}".replace("  ", " ") for p in report.problems[:3])
+        first = "; ".join(
+            f"{Path(problem.source).name} line {problem.line}: {problem.field} {problem.reason}".replace("  ", " ")
+            for problem in report.problems[:3]
+        )
         reporter.write(
             Warned(f"{len(report.problems)} of {report.rows} {split} rows can't be used", first, "rung check lists all")
         )
