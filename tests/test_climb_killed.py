@@ -22,7 +22,7 @@ from engine.runs.lock import is_locked
 from engine.runs.reader import read_run
 from tests.ladder_project import make_model, make_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.accept]
+pytestmark = [pytest.mark.slow, pytest.mark.accept, pytest.mark.timeout(3_600)]
 KILLS = 5
 PATIENCE_SECONDS = 1_200.0
 # What a sitting measures anew each time, or names after the hour.

@@ -19,7 +19,7 @@ from engine.project.load import load_project, save_project
 from recipes.demos import facts, format
 from tests.ladder_project import write_rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.accept]
+pytestmark = [pytest.mark.slow, pytest.mark.accept, pytest.mark.timeout(3_600)]
 PATIENCE_SECONDS = 2_400.0
 FEW, TOLD = 24, 4
 

@@ -1,10 +1,11 @@
 """Held-out rows in what is learned from or chosen by: looked for wherever a run or a climb can start."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.data.hub import training_source, validation_source
 from engine.data.read import read_rows
 from engine.data.running_text import is_documents
 from engine.errors import EngineError
@@ -57,15 +58,23 @@ def recipe_leakage(recipe: "Recipe", root: Path) -> list[Leakage]:
 
     Of its validation rows only copies word for word count: checkpoints are chosen by them, and nothing is learned.
     """
-    learned = [recipe.data.train, *([recipe.data.replay.source] if recipe.data.replay.source else [])]
-    chosen_by = [recipe.data.validation] if recipe.data.validation is not None else []
-    return [*_leakage(root, learned, verbatim_only=False), *_leakage(root, chosen_by, verbatim_only=True)]
+    held_out = _held_out_files(root)
+    if not held_out:
+        return []
+    data = recipe.data
+    learned = {data.train: training_source(data, root)}
+    if data.replay.source is not None:
+        learned[data.replay.source] = root / data.replay.source
+    validation = validation_source(data, root)
+    chosen_by = {data.validation or data.train: validation} if validation is not None else {}
+    return [*_leakage(root, held_out, learned), *_leakage(root, held_out, chosen_by, verbatim_only=True)]
 
 
 def project_leakage(root: Path, train: str | None, validation: str | None) -> list[Leakage]:
     """The same for the rows that examples are taken from, and those that prompts are chosen by."""
-    learned, chosen_by = ([file] if file is not None else [] for file in (train, validation))
-    return [*_leakage(root, learned, verbatim_only=False), *_leakage(root, chosen_by, verbatim_only=True)]
+    learned, chosen_by = ({file: root / file} if file is not None else {} for file in (train, validation))
+    held_out = _held_out_files(root)
+    return [*_leakage(root, held_out, learned), *_leakage(root, held_out, chosen_by, verbatim_only=True)]
 
 
 def refusal(found: list[Leakage]) -> EngineError | None:
@@ -79,11 +88,14 @@ def refusal(found: list[Leakage]) -> EngineError | None:
     )
 
 
-def _leakage(root: Path, files: list[str], *, verbatim_only: bool) -> Iterator[Leakage]:
-    for held_out in _held_out_files(root):
-        for file in files:
-            if (root / file).exists():
-                found = _searched(root, file, held_out, verbatim_only)
+def _leakage(
+    root: Path, held_out_files: list[str], sources: Mapping[str, Path], verbatim_only: bool = False
+) -> Iterator[Leakage]:
+    """What each of the sources, by the name that a person gave it, has of each of the held-out files."""
+    for held_out in held_out_files:
+        for name, path in sources.items():
+            if path.exists():
+                found = _searched(root, name, path, held_out, verbatim_only)
                 if found.count:
                     yield found
 
@@ -99,19 +111,19 @@ def _held_out_files(root: Path) -> list[str]:
     return [named] if named is not None and (root / named).exists() else []
 
 
-def _searched(root: Path, file: str, held_out: str, verbatim_only: bool) -> Leakage:
+def _searched(root: Path, name: str, path: Path, held_out: str, verbatim_only: bool) -> Leakage:
     """The leaks of one file into another; searched once for each content of both."""
-    key = sha256_text(f"{_content(root / file)} {_content(root / held_out)} {verbatim_only}")[:16]
+    key = sha256_text(f"{_content(path)} {_content(root / held_out)} {verbatim_only}")[:16]
     memory = root / MEMORY_FILE
     known: dict[str, Any] = read_json(memory) if memory.exists() else {}
     if not isinstance(known.get(key), dict):
         rows = [row.fields for row in read_rows(root / held_out)[0]]
-        leaks = find_leaks(_rows(root / file), rows)
+        leaks = find_leaks(_rows(path), rows)
         if verbatim_only:
             leaks = [leak for leak in leaks if leak.kind == "verbatim"]
         known[key] = {"count": len(leaks), "first": [_in_words(leak) for leak in leaks[:_MOST_SHOWN]]}
         write_json_atomic(memory, dict(list(known.items())[-_MOST_REMEMBERED:]))
-    return Leakage(file, held_out, known[key]["count"], tuple(known[key]["first"]))
+    return Leakage(name, held_out, known[key]["count"], tuple(known[key]["first"]))
 
 
 def _in_words(leak: Leak) -> str:
