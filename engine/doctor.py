@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.devices import driver_version, read_devices
 from engine.events import DeviceMemory
+from engine.hub.cache import cache_folder, is_offline
 from engine.interpreters import Interpreter, find_interpreters, probe_interpreters
 from engine.machine import MachineMemory, machine_memory
 
@@ -131,23 +132,15 @@ def this_terminal() -> Terminal:
 
 def model_cache() -> ModelCache:
     """The hub cache that Transformers uses (HF_HUB_CACHE, HF_HOME, else ~/.cache/huggingface/hub)."""
-    environment = os.environ
-    home = environment.get("HF_HOME") or os.path.join(
-        environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
-    )
-    path = Path(environment.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    path = cache_folder()
     models = sorted(entry.name.removeprefix("models--").replace("--", "/", 1) for entry in path.glob("models--*"))
-    offline = any(environment.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
-    return ModelCache(str(path), models, os.access(_existing(path), os.W_OK), offline)
+    return ModelCache(str(path), models, os.access(_existing(path), os.W_OK), is_offline())
 
 
 def disk(what: str, path: Path) -> Disk:
     """Room where `path` lies, or will lie."""
     usage = shutil.disk_usage(_existing(path))
     return Disk(what, str(path), usage.free, usage.total)
-
-
-_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 def _existing(path: Path) -> Path:

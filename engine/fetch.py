@@ -43,8 +43,8 @@ def fetch_folder(name: str, revision: str | None) -> RunFolder:
     return RunFolder(state_folder() / "fetch" / f"{checked_name(name).replace('/', '--')}-{mark}")
 
 
-def start_fetch(name: str, revision: str | None = None, python: str | None = None) -> RunFolder:
-    """Begin a download, or go on with one; one that is going on already is given as it is.
+def start_fetch(name: str, revision: str | None = None, python: str | None = None, *, code: bool = False) -> RunFolder:
+    """Begin a download, or go on with one; one that is going on is given as it is. With `code` Python files come too.
 
     `python` is the interpreter of the worker, which needs huggingface_hub. Blocks for a moment: call it from a
     background thread. Raises EngineError.
@@ -55,7 +55,7 @@ def start_fetch(name: str, revision: str | None = None, python: str | None = Non
     try:
         folder.requests.mkdir(parents=True, exist_ok=True)
         drop_requests(folder)
-        write_json_atomic(folder.path / JOB_FILE, {"model": name, "revision": revision})
+        write_json_atomic(folder.path / JOB_FILE, {"model": name, "revision": revision, "code": code})
     except OSError as error:
         raise EngineError(f"The download can't be started in {folder.path}", str(error)) from error
     spawn_worker("fetch", folder, "The download", folder.path, python)

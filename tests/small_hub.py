@@ -7,12 +7,19 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from engine.runs.fold import RunState
+from engine.runs.folder import RunFolder
+from engine.runs.reader import RunReader
+from tui.commands.following import follow
 
 PIECE = 16 << 10
 LARGE = (".safetensors", ".bin", ".pth")
@@ -42,7 +49,7 @@ class SmallHub:
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     # Bytes after which the CDN cuts the line, one entry a request, oldest first.
     cuts: list[int] = field(default_factory=list)
-    # While set, the CDN sends this many bytes of a request's answer, and the rest once `go_on` is set.
+    # While set, the CDN sends about this many bytes of a file, and the rest once `go_on` is set.
     hold_after: int | None = None
     go_on: threading.Event = field(default_factory=threading.Event)
     ranges: bool = True
@@ -57,6 +64,15 @@ class SmallHub:
     def downloads(self) -> list[dict[str, str]]:
         """The headers of the CDN's requests."""
         return [headers for method, path, headers in self.asked if method == "GET" and path.startswith("/cdn")]
+
+
+def hand_made_model(context: int = 384) -> dict[str, bytes]:
+    """Files of a model that can be described, but not run: a configuration, and a header with one tensor of zeros."""
+    header = json.dumps({"model.norm.weight": {"dtype": "F32", "shape": [64, 256], "data_offsets": [0, 65_536]}})
+    weights = len(header).to_bytes(8, "little") + header.encode() + bytes(65_536)
+    config = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 256,
+              "max_position_embeddings": context}  # fmt: skip
+    return {"config.json": json.dumps(config).encode(), "tokenizer.json": b"{}", "model.safetensors": weights}
 
 
 def sha256(body: bytes) -> str:
@@ -80,6 +96,33 @@ def small_hub() -> Iterator[SmallHub]:
         for server in (front, cdn):
             server.shutdown()
             server.server_close()
+
+
+def use_hub(hub: SmallHub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make workers ask this hub, with an empty cache and no login, and with patience for a line that is held."""
+    settings = {
+        "HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "600",
+    }  # fmt: skip
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_CACHE", "TRANSFORMERS_OFFLINE", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def ended(folder: RunFolder) -> RunState:
+    """The job's state once it is over."""
+    for state in follow(RunReader(folder), lambda events, state: None):
+        last = state
+    return last
+
+
+def held_at(folder: RunFolder, size: int) -> None:
+    """Wait until a job has told that it brought so much."""
+    for state in follow(RunReader(folder), lambda events, state: None):
+        assert not state.over, state.result
+        if state.phase == "download" and (state.phase_done or 0) >= size:
+            return
 
 
 def _handler(hub: SmallHub, kind: "type[_Handler]") -> "type[_Handler]":
@@ -137,6 +180,8 @@ class _Front(_Handler):
         revision = parts[5] if listed and len(parts) > 5 else "main" if listed else parts[3]
         if revision not in (repository.branch, "main", repository.commit):
             self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        elif listed and len(parts) > 6 and not any(file.startswith("/".join(parts[6:])) for file in repository.files):
+            self.refuse(404, "EntryNotFound", "There is no such folder")
         elif listed:
             self._list(name, repository)
         elif repository.gated and token != GOOD_TOKEN:
@@ -187,11 +232,12 @@ class _Cdn(_Handler):
             self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
         self.end_headers()
         if self.command == "GET":
-            self._send_in_pieces(body[begin:])
+            with suppress(ConnectionError):  # Whoever asked may have ended.
+                self._send_in_pieces(body, begin)
 
-    def _send_in_pieces(self, body: bytes) -> None:
-        end = min(len(body), self.hub.cuts.pop(0)) if self.hub.cuts else len(body)
-        for start in range(0, end, PIECE):
+    def _send_in_pieces(self, body: bytes, begin: int) -> None:
+        end = min(len(body), begin + self.hub.cuts.pop(0)) if self.hub.cuts else len(body)
+        for start in range(begin, end, PIECE):
             held = self.hub.hold_after
             if held is not None and start >= held:
                 self.hub.go_on.wait()

@@ -16,12 +16,21 @@ from engine.hub.choice import wanted_files
 from engine.hub.download import fetch_model, refuse_without_room
 from engine.program import program_path
 from engine.runs.fold import RunState, apply
-from engine.runs.folder import RunFolder
 from engine.runs.lock import try_lock
 from engine.runs.reader import RunReader
 from engine.runs.requests import request
 from tests.conftest import Ran
-from tests.small_hub import GOOD_TOKEN, OTHER_TOKEN, Repository, SmallHub, sha256, small_hub
+from tests.small_hub import (
+    GOOD_TOKEN,
+    OTHER_TOKEN,
+    Repository,
+    SmallHub,
+    ended,
+    held_at,
+    sha256,
+    small_hub,
+    use_hub,
+)
 from tui.commands.following import follow
 from tui.phase_text import amount, download_line
 
@@ -45,30 +54,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
         serving.repositories["org/small"] = Repository(FILES)
         use_hub(serving, tmp_path, monkeypatch)
         yield serving
-
-
-def use_hub(hub: SmallHub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make workers ask this hub, with an empty cache and no login."""
-    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_CACHE", "TRANSFORMERS_OFFLINE", "HF_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def ended(folder: RunFolder) -> RunState:
-    """The job's state once it is over."""
-    for state in follow(RunReader(folder), lambda events, state: None):
-        last = state
-    return last
-
-
-def held_at(hub: SmallHub, folder: RunFolder, size: int) -> None:
-    """Wait until the job has told that it brought so much, which is all that the hub sends for now."""
-    for state in follow(RunReader(folder), lambda events, state: None):
-        assert not state.over, state.result
-        if (state.phase_done or 0) >= size:
-            return
 
 
 def test_only_what_is_wanted_comes_over_a_line_that_breaks_twice(hub: SmallHub, cli: Cli) -> None:
@@ -95,7 +80,7 @@ def test_only_what_is_wanted_comes_over_a_line_that_breaks_twice(hub: SmallHub, 
 def test_a_download_that_was_stopped_goes_on_where_it_was(hub: SmallHub, cli: Cli) -> None:
     hub.hold_after = 200_000
     folder = start_fetch("org/small")
-    held_at(hub, folder, 200_000)
+    held_at(folder, 200_000)
     assert start_fetch("org/small") == folder, "the one that goes on is given, and no second is begun"
     assert download_of("org/small", None).going
     request(folder, "stop")
@@ -118,12 +103,19 @@ def test_ctrl_c_ends_it_with_130_and_keeps_what_has_come(hub: SmallHub, tmp_path
     folder = fetch_folder("org/small", None)
     assert process.stderr is not None
     assert "org/small: " in process.stderr.readline(), "from now on it follows, and counts interrupts"
-    held_at(hub, folder, 200_000)
+    held_at(folder, 200_000)
     process.send_signal(signal.SIGINT)
     said = process.stderr.read()
     assert process.wait() == 130
     assert "ending it" in said and "rung fetch org/small goes on from there" in said
     assert bytes_begun("org/small") >= 200_000
+
+
+def test_python_files_come_only_where_they_are_asked_for(hub: SmallHub, cli: Cli) -> None:
+    assert cli("fetch", "org/small", "--code").code == 0
+    found = cached_model("org/small")
+    assert found is not None and (found / "modeling_own.py").read_bytes() == FILES["modeling_own.py"]
+    assert not (found / "pytorch_model.bin").exists()
 
 
 def test_a_hub_that_knows_no_ranges_sends_all_of_it_again(hub: SmallHub, cli: Cli) -> None:
@@ -221,7 +213,7 @@ def test_a_branch_that_moves_stays_usable_until_the_new_commit_is_whole(hub: Sma
     hub.repositories["org/small"] = Repository(newer, commit="2" * 40)
     hub.hold_after, hub.go_on = 200_000, type(hub.go_on)()
     folder = start_fetch("org/small")
-    held_at(hub, folder, 200_000)
+    held_at(folder, 200_000)
     assert cached_model("org/small") == old
     hub.go_on.set()
     assert ended(folder).status == "finished"

@@ -104,7 +104,10 @@ def test_a_folder_beside_the_project_is_offered_and_taken_with_its_recipe(
     demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
-    (cache / "models--org--kept").mkdir(parents=True)
+    (cache / "models--org--begun").mkdir(parents=True)
+    kept = make_tiny_model(cache / "models--org--kept" / "snapshots" / ("a" * 40), context=128)
+    (cache / "models--org--kept" / "refs").mkdir()
+    (cache / "models--org--kept" / "refs" / "main").write_text(kept.name)
     monkeypatch.setenv("HF_HUB_CACHE", str(cache))
     make_tiny_model(demo / "models" / "tiny", context=256)
     (demo / "models" / "tiny" / "README.md").write_text("---\nlicense: mit\n---\n")
@@ -113,6 +116,8 @@ def test_a_folder_beside_the_project_is_offered_and_taken_with_its_recipe(
     assert (tiny.origin, tiny.licence, tiny.context) == ("folder", "mit", 256)
     assert tiny.parameters and all(tiny.fits(ROOM).values())
     assert found["org/kept"].origin == "hub cache" and found["pocket"].origin == "ships with Rung"
+    assert (found["org/kept"].context, found["org/kept"].parameters) == (128, tiny.parameters)
+    assert (found["org/begun"].origin, found["org/begun"].parameters) == ("hub", None)
     choose_model(demo, "models/tiny")
     assert load_project(demo).model.name == "models/tiny"
     recipe = load_recipe(demo / "recipes" / "sft.yaml")

@@ -4,6 +4,8 @@ Listing, login and the cache's layout are huggingface_hub's; large files come th
 set last, so that what it named before stays usable until the new commit is whole. Used only inside a worker.
 """
 
+import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -27,9 +29,13 @@ SPARE_BYTES = 256 << 20
 # The hub gives no file above this in one piece over plain HTTP: its own storage's client takes those.
 MOST_BYTES = 50_000_000_000
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
 Tell = Callable[[int, int | None], object]
 """Called about twice a second with the bytes that are here and those of the whole (None: not known, another process
 brings it); may raise to break off."""
+
+_teller: list[Tell] = [lambda done, total: None]
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,26 @@ def fetch_model(name: str, revision: str | None, tell: Tell, *, code: bool = Fal
         raise explained(error, name, revision) from error
 
 
-def ensure_model(name: str, revision: str | None, tell: Tell, *, code: bool = False) -> Path:
-    """The model's folder in the cache: as it lies there, without a question to the hub, or brought now."""
+def ensure_model(name: str, revision: str | None, *, code: bool = False) -> Path:
+    """The model's folder in the cache: as it lies there, without a question to the hub, or brought now.
+
+    Told to whom `tell_downloads_to` named. Raises as `fetch_model`.
+    """
     here = cached_model(name, revision)
-    return here if here is not None else fetch_model(name, revision, tell, code=code).path
+    if here is not None and not (code and _lacks_code(here)):
+        return here
+    return fetch_model(name, revision, _teller[-1], code=code).path
+
+
+def tell_downloads_to(tell: Tell) -> None:
+    """From now on tell the downloads that loading a model takes to `tell`, in this process: a worker does one job."""
+    _teller[:] = [tell]
+
+
+def _lacks_code(folder: Path) -> bool:
+    """Whether the configuration names Python files of the model's own that were not brought."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return "auto_map" in config and not any(folder.glob("*.py"))
 
 
 def _fetch(name: str, revision: str | None, tell: Tell, code: bool) -> Fetched:
@@ -113,8 +135,9 @@ class _File:
 
         size = int(listed.size or 0)
         blob = None
-        if listed.lfs is not None and size <= MOST_BYTES:
-            sha256 = str(listed.lfs.sha256)
+        sha256 = str(listed.lfs.sha256) if listed.lfs is not None else ""
+        # It becomes a file's name here, so that a hub can't have anything else written there.
+        if _SHA256.fullmatch(sha256) and size <= MOST_BYTES:
             url = hf_hub_url(name, listed.rfilename, revision=commit)
             blob = Blob(url, size, sha256, repository_folder(name) / "blobs" / sha256)
         return cls(name, commit, str(listed.rfilename), size, blob)

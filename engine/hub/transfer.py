@@ -21,7 +21,6 @@ from engine.hub.cache import PARTIAL
 
 PATIENCE_SECONDS = (0.0, 1.0, 4.0, 10.0, 20.0)
 """Waits before each new try in a row that brings nothing; one that brings something starts them anew."""
-READ_SECONDS = 10.0
 _PASSING = (408, 429, 500, 502, 503, 504)
 
 
@@ -154,7 +153,7 @@ def _fill(part: _Part, blob: Blob, tell: Callable[[int], None], interruption: In
 
 def _receive(part: _Part, blob: Blob, tell: Callable[[int], None], interruption: Interruption) -> Exception | None:
     """Append what one request brings; gives the error that broke it off where another try may help."""
-    from huggingface_hub import get_session
+    from huggingface_hub import constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
     # The repository's own address each time: the signed one that it leads to is good for an hour only.
@@ -163,7 +162,7 @@ def _receive(part: _Part, blob: Blob, tell: Callable[[int], None], interruption:
         headers["Range"] = f"bytes={part.size}-"
     try:
         with get_session().stream(
-            "GET", blob.url, headers=headers, follow_redirects=True, timeout=READ_SECONDS
+            "GET", blob.url, headers=headers, follow_redirects=True, timeout=float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
         ) as response:
             if response.status_code in _PASSING:
                 return EngineError("The hub is busy", f"it answered {response.status_code}", "rung fetch goes on later")

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.files import canonical_json, read_json, sha256_text, write_text_atomic
+from engine.hub.cache import cached_model
 from engine.ladder.spec import CandidateSpec
 from engine.ladder.weights_hash import adapter_identity, tokenizer_hash, weights_hash
 from engine.models import model_source, read_template
@@ -98,7 +99,10 @@ def _model(spec: CandidateSpec, root: Path) -> dict[str, Any]:
 
 
 def _hub_commit(name: str, revision: str | None) -> str:
-    """The commit that a hub id means now; from the cache where the model lies there. May use the network."""
+    """The commit that a hub id means here: the one in the cache where it lies there, else the hub's."""
+    cached = cached_model(name, revision)
+    if cached is not None:
+        return cached.name
     from transformers import AutoConfig
 
     try:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.events import Event, Phase, Recovered
 from engine.generation import Decoding
+from engine.hub.download import tell_downloads_to
 from engine.ladder.spec import CandidateSpec
 from engine.models import pick_device, resolve_dtype
 from engine.recipe.schema import ModelSettings
+from engine.worker.download_events import DownloadEvents
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +45,7 @@ class LocalModels:
         if self._loaded is None or self._loaded.settings != spec.model:
             self.unload()
             self._report(Phase("load"))
+            tell_downloads_to(DownloadEvents(self._report).tell_and_load)
             self._loaded = LoadedCandidates(spec.model, self._root, pick_device())
         label = spec.adapter or BASE
         if label not in self._loaded.labels:

@@ -1,12 +1,13 @@
 """Models to choose from: folders and cached hub models found here, and a short dated list; with what fits in memory."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.forecast import ModelShape, forecast_memory, shape_of_folder
+from engine.models import model_folder
 from engine.program import PACKAGE_ROOT
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Room:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """One model. `origin`: ships with Rung, folder, hub cache, or list. `needs` is bytes by way of training."""
+    """One model. `origin`: ships with Rung, folder, hub cache, hub, or list. `needs` is bytes by way of training."""
 
     name: str
     origin: str
@@ -51,20 +52,23 @@ def model_choices(root: Path, room: Room) -> list[ModelChoice]:
     folders = [folder.parent for folder in sorted({*root.glob("*/config.json"), *root.glob("models/*/config.json")})]
     found = [describe_model("pocket", root, room, "ships with Rung")]
     found += [described for folder in folders if (described := _folder(folder, root, room)) is not None]
-    found += [ModelChoice(name, "hub cache") for name in cache.models]
-    cached = {choice.name for choice in found}
-    _, listed = listed_models(room)
-    return _with_listed_facts(found, listed) + [choice for choice in listed if choice.name not in cached]
+    found += [_cached(name, root, room) for name in cache.models]
+    known = {choice.name for choice in found}
+    return found + [choice for choice in listed_models(room)[1] if choice.name not in known]
 
 
-def describe_model(name: str, root: Path, room: Room, origin: str = "folder") -> ModelChoice:
-    """What the model's files say. Raises EngineError for a folder that is missing or incomplete."""
+def describe_model(
+    name: str, root: Path, room: Room, origin: str = "folder", revision: str | None = None
+) -> ModelChoice:
+    """What the model's files say, or the list of one that is not downloaded. Raises EngineError for a bad folder."""
     from engine.project.model_facts import model_facts
 
-    facts = model_facts(name, root)
-    folder = Path(facts.source)
-    if not folder.is_dir():
-        return ModelChoice(name, "hub id", note="its size is known once it is downloaded: rung fetch " + name)
+    facts = model_facts(name, root, revision)
+    folder = model_folder(name, root, revision)
+    if folder is None:
+        listed = {choice.name: choice for choice in listed_models(room)[1]}
+        unknown = ModelChoice(name, "hub", note="its size and what fits are known once it is fetched")
+        return replace(listed.get(name, unknown), origin="hub")
     shape = shape_of_folder(folder)
     return ModelChoice(
         name, origin, shape.parameters, facts.context, _licence(folder), needs=memory_needs(shape, room)
@@ -186,6 +190,14 @@ def _recipes() -> Iterable[tuple[str, "Recipe"]]:
         )
 
 
+def _cached(name: str, root: Path, room: Room) -> ModelChoice:
+    """A model of which something lies in the cache: whole, or only begun."""
+    try:
+        return describe_model(name, root, room, "hub cache")
+    except EngineError:
+        return ModelChoice(name, "hub cache", note="its files can't be read: fetch it again")
+
+
 def _licence(folder: Path) -> str:
     """The licence that the model card's heading names, where there is one."""
     card = folder / "README.md"
@@ -193,15 +205,3 @@ def _licence(folder: Path) -> str:
         return ""
     head = card.read_text(encoding="utf-8", errors="replace")[:4000].splitlines()
     return next((line.partition(":")[2].strip() for line in head if line.startswith("license:")), "")
-
-
-def _with_listed_facts(found: list[ModelChoice], listed: list[ModelChoice]) -> list[ModelChoice]:
-    """Cached models with what the list knows of them."""
-    known = {choice.name: choice for choice in listed}
-    return [
-        ModelChoice(item.name, item.origin, known[item.name].parameters, known[item.name].context,
-                    known[item.name].licence, known[item.name].note, known[item.name].needs)
-        if item.origin == "hub cache" and item.name in known
-        else item
-        for item in found
-    ]  # fmt: skip

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from engine.errors import EngineError
 from engine.forecast import shape_of_folder
-from engine.models import context_length, model_config, model_source
+from engine.models import context_length, model_config, model_folder, model_source
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,14 @@ class ModelFacts:
     parameters: int | None = None
 
 
-def model_facts(name: str, root: Path) -> ModelFacts:
-    """The facts of a recipe's `model.name`. Raises EngineError for a folder that is missing or incomplete."""
+def model_facts(name: str, root: Path, revision: str | None = None) -> ModelFacts:
+    """The facts of a recipe's model, read where its files lie. Raises EngineError for a folder that is incomplete."""
     source = model_source(name, root)
-    folder = Path(source)
-    if not folder.is_dir():
+    folder = model_folder(name, root, revision)
+    if folder is None:
         return ModelFacts(source)
-    context = context_length(SimpleNamespace(**model_config(name, root)))
+    config = model_config(name, root, revision)
+    context = context_length(SimpleNamespace(**config.get("text_config", config)))
     return ModelFacts(source, context, _has_chat_template(folder), _parameters(folder))
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
@@ -19,11 +18,9 @@ from engine.hub.download import Fetched, fetch_model
 from engine.runs.folder import RunFolder
 from engine.runs.lock import lock_within
 from engine.runs.requests import take_requests
+from engine.worker.download_events import DownloadEvents
 from engine.worker.failures import is_disk_full, last_words
 from engine.worker.reporter import Reporter
-
-QUIET_SECONDS = 5.0
-"""A download that stands still is still said to be alive this often."""
 
 
 def main(path: Path) -> int:
@@ -56,28 +53,12 @@ class _StopAsked(Exception):
         self.kind = kind
 
 
-class DownloadEvents:
-    """Tells a download as `phase` events: when bytes have come, and now and then when none have."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-        self._last: tuple[int, int | None] | None = None
-        self._at = 0.0
-
-    def tell(self, done: int, total: int | None) -> None:
-        """Write how far it is."""
-        now = time.monotonic()
-        if (done, total) != self._last or now - self._at >= QUIET_SECONDS:
-            self._last, self._at = (done, total), now
-            self._reporter.write(Phase("download", done, total, "bytes"))
-
-
 class _Job:
     """One sitting of the download."""
 
     def __init__(self, folder: RunFolder, reporter: Reporter) -> None:
         self._folder, self._reporter = folder, reporter
-        self._events = DownloadEvents(reporter)
+        self._events = DownloadEvents(reporter.write)
         self._signalled = ""
 
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -91,7 +72,7 @@ class _Job:
         self._reporter.write(Queued("the hub"))
         self._reporter.write(Started(socket.gethostname(), os.getpid(), [], 1))
         try:
-            fetched = self._fetch(name, revision)
+            fetched = self._fetch(name, revision, bool(asked["code"]))
             result = {"model": name, "revision": revision} | asdict(fetched) | {"path": str(fetched.path)}
             del result["name"]
             write_json_atomic(self._folder.path / RESULT_FILE, result)
@@ -111,11 +92,11 @@ class _Job:
             self._reporter.write(last_words(error, resumable=True))
             return 1
 
-    def _fetch(self, name: str, revision: str | None) -> Fetched:
+    def _fetch(self, name: str, revision: str | None, code: bool) -> Fetched:
         self._reporter.write(Phase("download", unit="bytes"))
         here = cached_model(name, revision)
         if here is None or not is_offline():
-            return fetch_model(name, revision, self._tell)
+            return fetch_model(name, revision, self._tell, code=code)
         self._reporter.write(Warned("Offline is asked for: the hub was not asked whether it has something newer"))
         sizes = [file.stat().st_size for file in here.rglob("*") if file.is_file()]
         return Fetched(name, here.name, here, len(sizes), sum(sizes), 0)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.models import model_source
+from engine.models import model_folder
 from engine.recipe.schema import ModelSettings
 from engine.runs.folder import list_runs
 from engine.runs.lock import is_locked
@@ -41,7 +41,7 @@ def training_jobs(root: Path, device: str) -> list[TrainingJob]:
 
 def model_bytes(settings: ModelSettings, root: Path, dtype_name: str) -> int | None:
     """Bytes of a model's weights once loaded; None for a hub model that is not in the cache."""
-    folder = _local_folder(settings, root)
+    folder = model_folder(settings.name, root, settings.revision)
     if folder is None:
         return None
     word = settings.quantization if settings.quantization != "none" else dtype_name
@@ -76,19 +76,6 @@ def free_bytes(device: str) -> int:
     import torch
 
     return int(torch.cuda.mem_get_info(device)[0])
-
-
-def _local_folder(settings: ModelSettings, root: Path) -> Path | None:
-    source = model_source(settings.name, root)
-    if Path(source).is_dir():
-        return Path(source)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(source, revision=settings.revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
 
 
 def _gib(count: int) -> str:

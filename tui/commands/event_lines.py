@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.runs.fold import RunState
+from tui.phase_text import amount, download_line
 from tui.text import duration, figure, gibibytes, one_line, printable
 
 Event = dict[str, Any]
@@ -19,8 +20,10 @@ def event_line(event: Event, state: RunState) -> str:
 
 def status_line(state: RunState) -> str:
     """The whole state in one live line."""
+    if state.phase == "download":
+        return f"download {download_line(state)}"
     if state.phase not in ("", "train") and state.phase_total:
-        return f"{state.phase} {state.phase_done or 0:,}/{state.phase_total:,} {state.phase_unit or ''}"
+        return f"{state.phase} {amount(state.phase_done, state.phase_total, state.phase_unit)}"
     if not state.step:
         return f"{state.status} · {state.phase or 'starting'}"
     parts = [f"step {_of(state.step, state.total_steps)}"]
@@ -55,7 +58,7 @@ def _phase(event: Event, state: RunState) -> str:
     done, total = event.get("done"), event.get("total")
     if total is None:
         return str(event.get("name"))
-    return f"{event.get('name')}  {done or 0:,}/{total:,} {event.get('unit') or ''}"
+    return f"{event.get('name')}  {amount(done, total, event.get('unit'))}"
 
 
 def _memory(event: Event, state: RunState) -> str:

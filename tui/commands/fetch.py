@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `rung fetch` takes."""
     parser.add_argument("model", metavar="MODEL", help="a hub id, for example Qwen/Qwen3-0.6B")
     parser.add_argument("--revision", metavar="R", help="a branch, tag or commit (the default branch)")
+    parser.add_argument("--code", action="store_true", help="its Python files too, for model.trust_remote_code")
     parser.add_argument(
         "--detach", action="store_true", help="start it and return at once; the same command follows it"
     )
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     progress = Progress()
     with counted_interrupts() as interrupts:
-        folder = start_fetch(args.model, args.revision, _worker_python())
+        folder = start_fetch(args.model, args.revision, _worker_python(), code=args.code)
         reader = RunReader(folder)
         if not args.detach:
             _watch(args.model, reader, progress, interrupts)

@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.project import is_project
 from engine.project.wizard import PAGES, Page, WizardState
 from tui.screens.base import RungScreen
+from tui.screens.wizard_fetch import FetchWatch, begin_fetch
 from tui.screens.wizard_job import JobWatch, climb_going_on
 from tui.screens.wizard_trial import Trial, TrialBench, TrialSaid, prepare_trial
 from tui.screens.wizard_view import Machine, WizardView, read_view
@@ -61,7 +62,8 @@ class WizardScreen(RungScreen):
         Binding("left_square_bracket", "page(-1)", "back", key_display="[", tooltip="the page before; nothing is lost"),
         *(Binding(str(n), f"go({n - 1})", f"page {n}: {TITLES[PAGES[n - 1]]}", show=False) for n in range(1, 8)),
         Binding("escape", "leave_field", "leave the field", tooltip="letters are keys again"),
-        Binding("x", "stop", "stop measuring", tooltip="what is measured stays; measuring again goes on from there"),
+        Binding("x", "stop", "stop", tooltip="what is measured, or has come, stays; the next time goes on from there"),
+        Binding("f", "fetch", "fetch model", tooltip="bring the project's model from the hub, in a process of its own"),
         Binding("l", "live", "live curves", tooltip="the training run that is going on"),
         Binding("i", "field", "edit", tooltip="into the page's main field; escape leaves it"),
         Binding("m", "work('measure')", "measure", tooltip="measure this page's rung on the held-out rows"),
@@ -87,7 +89,8 @@ class WizardScreen(RungScreen):
         with ContentSwitcher(initial="situation", id="pages"):
             for kind in (SituationPage, ModelPage, DataPage, PromptPage, RagPage, TunePage, VerdictPage):
                 yield kind(id=kind.PAGE)
-        yield JobPanel(id="job")
+        yield JobPanel("Fetching", id="fetch")
+        yield JobPanel("Measuring", id="job")
 
     # From the disk and back to it
 
@@ -163,12 +166,19 @@ class WizardScreen(RungScreen):
             self.query_one("#nothing").display = False
             self.query_one("#pages").display = True
         self._show(focus=first)
+        coming = result.download
+        if coming is not None and coming.going and not self._fetch.busy:
+            self._fetch.follow(FetchWatch(coming.name, coming.revision))
         if self._edits:
             self._save()
 
     @property
     def _job(self) -> JobPanel:
-        return self.query_one(JobPanel)
+        return self.query_one("#job", JobPanel)
+
+    @property
+    def _fetch(self) -> JobPanel:
+        return self.query_one("#fetch", JobPanel)
 
     @property
     def _recipe_file(self) -> str:
@@ -242,7 +252,11 @@ class WizardScreen(RungScreen):
         if action == "page":
             return 0 <= PAGES.index(self._state.page) + int(str(parameters[0])) < len(PAGES)
         if action == "stop":
-            return self._job.busy
+            return self._stoppable is not None
+        if action == "fetch":
+            coming = self._view.download if self._view is not None else None
+            on_page = self._state.page == "model" and not self._fetch.busy
+            return on_page and coming is not None and not coming.whole
         if action == "live":
             return self._job.view is not None and self._job.view.run in self.rung.runs
         if action == "recipe":
@@ -381,15 +395,42 @@ class WizardScreen(RungScreen):
         failed = message.view.failed
         if failed is not None:
             self.rung.show_error(EngineError(*(str(failed.get(name, "")) for name in ("message", "details", "hint"))))
+        if message.panel is self._fetch:
+            if not message.view.over:
+                return
+            message.panel.display = False
+            self._machine = None
         self._save()
         self.refresh_bindings()
 
+    @property
+    def _stoppable(self) -> JobPanel | None:
+        """The job that stop means: on the model page its download, else what is being measured."""
+        panels = (self._fetch, self._job) if self._state.page == "model" else (self._job, self._fetch)
+        return next((panel for panel in panels if panel.busy), None)
+
     def action_stop(self) -> None:
-        """Ask the measurement to stop."""
+        """Ask the job to stop."""
         from engine.runs.requests import request
 
-        if (watch := self._job.job) is not None:
-            self._errand(lambda: request(watch.folder, "stop"), lambda _: self.notify("It stops after this batch."))
+        panel = self._stoppable
+        if panel is not None and (watch := panel.job) is not None:
+            words = "It stops; what has come stays." if panel is self._fetch else "It stops after this batch."
+            self._errand(lambda: request(watch.folder, "stop"), lambda _: self.notify(words, markup=False))
+
+    def action_fetch(self) -> None:
+        """Bring the project's model from the hub, or go on with it."""
+        assert self._view is not None and self._view.download is not None
+        download = self._view.download
+        python = self._view.project.worker_python or self.rung.settings.worker_python or None
+
+        def going(watch: FetchWatch) -> None:
+            self._fetch.follow(watch)
+            self._save()
+            self.refresh_bindings()
+
+        self.notify(f"Asking the hub for {download.name} …", markup=False, timeout=3)
+        self._errand(lambda: begin_fetch(download, python), going)
 
     def action_live(self) -> None:
         """The screen of the run that trains."""

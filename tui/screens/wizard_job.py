@@ -10,6 +10,7 @@ from engine.runs.fold import RunState
 from engine.runs.folder import RunFolder
 from engine.runs.lock import is_locked
 from engine.runs.reader import RunReader
+from tui.phase_text import download_line
 from tui.text import count, printable, score
 
 MOST_LINES = 6
@@ -67,6 +68,8 @@ def climb_going_on(root: Path) -> RunFolder | None:
 
 def _progress(state: RunState) -> str:
     unit = state.phase_unit or ""
+    if state.phase == "download":
+        return f"download {download_line(state)}"
     if state.phase_total:
         return f"{state.phase} {count(state.phase_done)} of {count(state.phase_total)} {unit}".strip()
     return f"{state.phase} {unit if unit.startswith('run ') else ''}".strip() or state.status

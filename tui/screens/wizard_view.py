@@ -12,6 +12,7 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.text import score
 
 if TYPE_CHECKING:
+    from engine.fetch import Download
     from engine.ladder.spec import Rung
     from engine.project.model_choices import ModelChoice, Room
     from engine.project.schema import ProjectSettings
@@ -38,6 +39,8 @@ class Machine:
     choices: "list[ModelChoice]"
     list_date: str
     plain_metrics: list[str]
+    cache: str = ""
+    cache_free: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class WizardView:
     recipe_fault: str
     model: "ModelChoice | None"
     machine: Machine
+    download: "Download | None" = None
 
     marks: Glyphs = UNICODE
     report: Mapping[str, Any] | None = None
@@ -94,16 +98,20 @@ class WizardView:
 
 def look_at_machine(root: Path) -> Machine:
     """Memory and models as they are now; for a background thread."""
+    from engine.doctor import disk, model_cache
     from engine.measure.metrics.kinds import METRICS
     from engine.project.model_choices import listed_models, model_choices, room_here
 
-    room = room_here()
+    room, cache = room_here(), model_cache().path
     plain = [name for name, kind in METRICS.items() if not kind.required and name != "judge"]
-    return Machine(room, model_choices(root, room), listed_models(room)[0], plain)
+    free = disk("model cache", Path(cache)).free
+    return Machine(room, model_choices(root, room), listed_models(room)[0], plain, cache, free)
 
 
 def read_view(root: Path, state: "WizardState", machine: Machine | None) -> WizardView:
     """The view as the files have it; for a background thread. Raises EngineError where there is no project."""
+    from engine.fetch import download_of
+    from engine.models import model_source
     from engine.project.load import load_project
     from engine.project.model_choices import describe_model
     from engine.project.wizard_facts import gather_facts
@@ -111,14 +119,17 @@ def read_view(root: Path, state: "WizardState", machine: Machine | None) -> Wiza
     project = load_project(root)
     known = machine or look_at_machine(root)
     recipe, fault = _recipe(root, project)
-    model, model_fault = None, ""
+    model, download, model_fault = None, None, ""
+    named = project.model
     try:
-        model = describe_model(project.model.name, root, known.room)
+        model = describe_model(named.name, root, known.room, revision=named.revision)
+        if model_source(named.name, root) == named.name:
+            download = download_of(named.name, named.revision)
     except EngineError as error:
         model_fault = str(error)
     fits = model.fits(known.room) if model is not None else {}
     facts = gather_facts(root, project, fits, state.retrieval)
-    return WizardView(project, state, facts, recipe, fault or model_fault, model, known)
+    return WizardView(project, state, facts, recipe, fault or model_fault, model, known, download)
 
 
 def _recipe(root: Path, project: "ProjectSettings") -> "tuple[Recipe | None, str]":

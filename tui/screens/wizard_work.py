@@ -147,7 +147,12 @@ def _ask(root: Path, question: str, python: str | None) -> dict[str, Any]:
 
 
 def _use(root: Path, name: str) -> list[str]:
+    from engine.models import model_folder
+    from engine.project.load import load_project
     from engine.project.model_choices import choose_model
 
     choose_model(root, name)
-    return [f"the model is {name} from now on; what another one scored stays on the scoreboard"]
+    chosen = load_project(root).model
+    told = [f"the model is {name} from now on; what another one scored stays on the scoreboard"]
+    missing = model_folder(chosen.name, root, chosen.revision) is None
+    return [*told, "it is not here yet: f fetches it"] if missing else told

@@ -3,6 +3,7 @@
 from textual.content import Content
 
 from tui.glyphs import Glyphs, bar
+from tui.phase_text import amount
 from tui.sparkline import sparkline
 from tui.store import WatchedRun
 from tui.text import count, duration, figure, printable
@@ -93,8 +94,7 @@ def phase_words(run: WatchedRun) -> str:
     if state.phase != "train" and not state.phase_total and state.phase_unit:
         words += f" {printable(state.phase_unit)}"
     if state.phase != "train" and state.phase_total:
-        unit = f" {printable(state.phase_unit)}" if state.phase_unit else ""
-        words += f" {count(state.phase_done)}/{count(state.phase_total)}{unit}"
+        words += f" {amount(state.phase_done, state.phase_total, state.phase_unit)}"
     return words
 
 

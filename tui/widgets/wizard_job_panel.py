@@ -1,14 +1,28 @@
-"""The measurement that goes on, at the wizard's foot: followed from its events, whoever started it."""
+"""A job that goes on, at the wizard's foot: followed from its events, whoever started it."""
+
+from typing import Protocol
 
 from textual.content import Content
 from textual.message import Message
 
+from engine.runs.folder import RunFolder
 from tui.screens.base import RungScreen
-from tui.screens.wizard_job import JobView, JobWatch
+from tui.screens.wizard_job import JobView
 from tui.widgets.text_panel import TextPanel
 
 POLL_SECONDS = 0.5
 LINES, LINES_NARROW = 6, 2
+
+
+class Watch(Protocol):
+    """What follows one job."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it lies."""
+
+    def look(self) -> JobView:
+        """Read what is new; for a thread."""
 
 
 class JobPanel(TextPanel):
@@ -17,13 +31,14 @@ class JobPanel(TextPanel):
     class Changed(Message):
         """There is news of the job."""
 
-        def __init__(self, view: JobView) -> None:
-            self.view = view
+        def __init__(self, panel: "JobPanel", view: JobView) -> None:
+            self.panel, self.view = panel, view
             super().__init__()
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.job: JobWatch | None = None
+    def __init__(self, doing: str, *, id: str) -> None:
+        super().__init__(id=id, classes="job")
+        self.doing = doing
+        self.job: Watch | None = None
         self.view: JobView | None = None
         self._looking = False
 
@@ -32,7 +47,7 @@ class JobPanel(TextPanel):
         """Whether a job goes on, as far as is known."""
         return self.job is not None
 
-    def follow(self, watch: JobWatch) -> None:
+    def follow(self, watch: Watch) -> None:
         """Show this job from now on."""
         self.job, self.view = watch, None
         self._look()
@@ -56,6 +71,6 @@ class JobPanel(TextPanel):
             self.job = None
         keep = LINES_NARROW if self.screen.has_class("-narrow") else LINES
         self.display = True
-        self.border_title = Content(f"Measuring: {view.status}").markup
+        self.border_title = Content(f"{self.doing}: {view.status}").markup
         self.put(Content("\n").join(Content(line) for line in (*view.lines[-keep:], view.progress) if line))
-        self.post_message(self.Changed(view))
+        self.post_message(self.Changed(self, view))

@@ -8,6 +8,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tui.glyphs import Glyphs
+from tui.screens.wizard_fetch import download_words
 from tui.text import count, gibibytes, one_line, printable
 from tui.widgets.text_panel import TextPanel
 from tui.widgets.wizard_page import FieldLine, Wanted, WizardPage
@@ -15,6 +16,10 @@ from tui.widgets.wizard_page import FieldLine, Wanted, WizardPage
 if TYPE_CHECKING:
     from engine.project.model_choices import ModelChoice
     from tui.screens.wizard_view import WizardView
+
+
+BYTES_A_PARAMETER = 2
+"""As most models are published: in bfloat16."""
 
 
 class ModelPage(WizardPage):
@@ -26,6 +31,10 @@ class ModelPage(WizardPage):
         "the scoreboard says whether it is enough. Memory figures are forecasts of the least that training takes."
     )
     ACTIONS = ("bigger_machine", "distil")
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._listed: list[str] = []
 
     def compose_fields(self) -> ComposeResult:
         yield TextPanel(id="now")
@@ -44,18 +53,31 @@ class ModelPage(WizardPage):
         said = [Content.assemble(("now  ", "$muted"), (printable(view.project.model.name), "bold"))]
         if view.model is not None:
             said.append(Content(about_model(view.model, view, marks)))
+        if view.download is not None:
+            likely = view.model.parameters * BYTES_A_PARAMETER if view.model and view.model.parameters else None
+            words = download_words(view.download, likely, view.machine.cache_free, view.machine.cache)
+            said.append(Content.styled(printable(words), "" if view.download.whole else "$text-warning"))
         said.append(Content.styled(f"memory free: {gibibytes(view.room.free)} on {view.room.device}", "$muted"))
         said += [
             Content.assemble(("endpoint  ", "$muted"), printable(f"{each.name}: {each.model} at {each.url}"))
             for each in view.project.endpoints
         ]
         self.say("now", Content("\n").join(said))
+        self._list(view)
+
+    def _list(self, view: "WizardView") -> None:
+        """Bring the list up to date where a model came or changed; the marked one stays marked."""
         listed = self.query_one("#models", OptionList)
-        ids = [choice.name for choice in view.choices]
-        if [option.id for option in listed.options] != ids:
-            listed.clear_options()
-            listed.add_options([Option(model_line(choice, view, marks), id=choice.name) for choice in view.choices])
-            listed.highlighted = ids.index(view.project.model.name) if view.project.model.name in ids else 0
+        lines = {choice.name: model_line(choice, view, view.marks) for choice in view.choices}
+        if self._listed == [line.plain for line in lines.values()]:
+            return
+        self._listed = [line.plain for line in lines.values()]
+        at = listed.highlighted
+        marked = listed.get_option_at_index(at).id if at is not None else view.project.model.name
+        listed.clear_options()
+        listed.add_options([Option(line, id=name) for name, line in lines.items()])
+        names = list(lines)
+        listed.highlighted = names.index(marked) if marked in names else 0
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.post_message(Wanted("use", str(event.option.id)))
@@ -77,7 +99,9 @@ def model_line(choice: "ModelChoice", view: "WizardView", marks: Glyphs) -> Cont
 
 
 def about_model(choice: "ModelChoice", view: "WizardView", marks: Glyphs) -> str:
-    """Parameters, context, licence, and the memory of each way of training."""
+    """Parameters, context, licence, and the memory of each way of training; of an unknown one that it is."""
+    if choice.parameters is None:
+        return printable(choice.note)
     words = [
         f"{count(choice.parameters)} parameters",
         f"context {count(choice.context)} tokens",

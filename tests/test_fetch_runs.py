@@ -1,0 +1,76 @@
+"""Runs whose model is a hub id: brought by the same code as rung fetch, told as events, stopped and gone on with."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.files import iterate_json_lines, read_json
+from engine.hub.cache import bytes_begun
+from engine.recipe.schema import Recipe
+from engine.runs.launch import resume_run, start_run
+from engine.runs.requests import request
+from tests.small_hub import Repository, SmallHub, ended, held_at, small_hub, use_hub
+from tests.test_training import recipe_for, write_project
+from tests.tiny import make_tiny_model
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
+    with small_hub() as serving:
+        use_hub(serving, tmp_path, monkeypatch)
+        yield serving
+
+
+@pytest.fixture
+def tiny_on_hub(hub: SmallHub, tmp_path: Path) -> str:
+    hub.repositories["org/tiny"] = Repository.of_folder(make_tiny_model(tmp_path / "tiny"))
+    return "org/tiny"
+
+
+def hub_recipe(model: str) -> Recipe:
+    return recipe_for(Path(model), training={"max_steps": 2})
+
+
+def test_a_run_brings_its_model_and_tells_it(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
+    root = write_project(tmp_path / "project")
+    folder = start_run(hub_recipe(tiny_on_hub), root)
+    state = ended(folder)
+    assert state.status == "finished", state.result
+    told = [event for event in iterate_json_lines(folder.events) if event.get("name") == "download"]
+    size = len(hub.repositories[tiny_on_hub].files["model.safetensors"])
+    assert told and told[-1]["done"] == told[-1]["total"] > size and told[-1]["unit"] == "bytes"
+    assert state.forecast["parts"]["weights"] > 0, "the forecast is made from the files that were brought"
+    artifact = folder.artifact()
+    assert artifact is not None
+    assert read_json(artifact / "adapter_config.json")["base_model_name_or_path"] == tiny_on_hub
+    # The hub is not needed a second time, though nothing says that there is none.
+    asked = len(hub.asked)
+    again = start_run(hub_recipe(tiny_on_hub), root)
+    assert ended(again).status == "finished" and len(hub.asked) == asked
+    assert not any(event.get("name") == "download" for event in iterate_json_lines(again.events))
+
+
+def test_a_run_can_be_stopped_while_its_model_comes_and_gone_on_with(
+    tiny_on_hub: str, hub: SmallHub, tmp_path: Path
+) -> None:
+    root = write_project(tmp_path / "project")
+    hub.hold_after = 20_000
+    folder = start_run(hub_recipe(tiny_on_hub), root)
+    held_at(folder, 20_000)
+    request(folder, "stop")
+    assert ended(folder).status == "stopped"
+    assert bytes_begun(tiny_on_hub) >= 20_000
+    hub.hold_after = None
+    resume_run(folder)
+    state = ended(folder)
+    assert state.status == "finished", state.result
+    assert str(hub.downloads()[-1]["range"]).startswith("bytes=")
+
+
+def test_a_run_on_a_gated_model_says_what_to_do(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
+    hub.repositories[tiny_on_hub].gated = True
+    root = write_project(tmp_path / "project")
+    state = ended(start_run(hub_recipe(tiny_on_hub), root))
+    assert state.status == "failed" and f"{tiny_on_hub} is gated" in state.result["message"]
+    assert "accept the licence" in state.result["hint"]

@@ -1,0 +1,71 @@
+"""The wizard's model page fetches a hub model in a worker: begun, stopped, left, gone on with, refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.demo import make_demo
+from engine.fetch import fetch_folder
+from engine.hub.cache import bytes_begun, cached_model
+from engine.project.wizard import change_project
+from tests.on_screen import NARROW, WIDE, shown, until
+from tests.small_hub import Repository, SmallHub, hand_made_model, held_at, small_hub, use_hub
+from tui.app import RungApp
+from tui.screens.dialogs import ErrorPanel
+from tui.widgets.wizard_job_panel import JobPanel
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
+    with small_hub() as serving:
+        serving.repositories["org/tiny"] = Repository(hand_made_model(context=384))
+        use_hub(serving, tmp_path, monkeypatch)
+        yield serving
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    root = make_demo("format", tmp_path / "demo")
+    change_project(root, {"model.name": "org/tiny"})
+    return root
+
+
+async def test_fetched_by_its_key_left_stopped_and_gone_on_with(demo: Path, hub: SmallHub) -> None:
+    hub.hold_after = 20_000
+    folder = fetch_folder("org/tiny", None)
+    app = RungApp(demo, start="wizard")
+    async with app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: "Why here" in shown(app))
+        await pilot.press("2")
+        await until(pilot, lambda: "not here yet: f fetches it" in shown(app))
+        assert "are free at" in shown(app)
+        await pilot.press("f")
+        await until(pilot, lambda: "Fetching: running" in shown(app) and "it is being fetched" in shown(app))
+        await until(pilot, lambda: " of " in app.screen.query_one("#fetch", JobPanel).text)
+    # The screen is gone, the download is not; another sitting finds it.
+    held_at(folder, 20_000)
+    again = RungApp(demo, start="wizard")
+    async with again.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: "Fetching: running" in shown(again))
+        await pilot.press("2", "x")
+        await until(pilot, lambda: "not whole: " in shown(again) and "f goes on fetching it" in shown(again))
+        assert not again.screen.query_one("#fetch", JobPanel).display
+        assert bytes_begun("org/tiny") >= 20_000
+        hub.hold_after = None
+        await pilot.press("f")
+        await until(pilot, lambda: "in the hub's cache, whole" in shown(again))
+        await until(pilot, lambda: "context 384 tokens" in shown(again) and "fits" in shown(again))
+        assert "f" not in again.screen.active_bindings
+    assert cached_model("org/tiny") is not None
+    assert str(hub.downloads()[-1]["range"]).startswith("bytes=")
+
+
+async def test_a_gated_model_is_explained_on_the_page(demo: Path, hub: SmallHub) -> None:
+    hub.repositories["org/tiny"].gated = True
+    app = RungApp(demo, start="wizard")
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: "Why here" in shown(app))
+        await pilot.press("2", "f")
+        await until(pilot, lambda: isinstance(app.screen, ErrorPanel))
+        assert "org/tiny is gated" in shown(app) and "hf auth login" in shown(app)
