@@ -276,7 +276,8 @@ def _logits(shape: ModelShape, recipe: Recipe, tokens: int, size: int, on_gpu: b
     if recipe.method == "orpo":
         # Logits in the weights' type, their fp32 copy for the softmax, and its gradient.
         return tokens * shape.vocab_size * (size + 4 + 4)
-    tile = min(tokens, _TILE[0]) * min(shape.vocab_size, _TILE[1])
+    # Of a tile that is wider than the vocabulary the rest is never touched, but a GPU's memory is taken all the same.
+    tile = min(tokens, _TILE[0]) * (_TILE[1] if on_gpu else min(shape.vocab_size, _TILE[1]))
     head = shape.vocab_size * shape.hidden_size * 4 if recipe.adapter is None else 0
     return tile * (size if on_gpu else size * _TILE_COPIES) + tokens * shape.hidden_size * 4 + head
 

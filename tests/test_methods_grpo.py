@@ -104,11 +104,21 @@ def fails(root: Path, recipe: Recipe) -> EngineError:
     return caught.value
 
 
-def test_a_bad_reward_function_ends_the_run_by_name(model_folder: Path, tmp_path: Path) -> None:
-    root = project(tmp_path, "def reward(completions):\n    return [1 / 0 for _ in completions]\n")
-    error = fails(root, recipe_for(model_folder))
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("return [1 / 0 for _ in completions]", "line 2"),
+        ("return [float('nan') for _ in completions]", "returned nan"),
+        ("return [1.0]", "returned 1 rewards for 16 answers"),
+        ("while True: pass", "hangs"),
+    ],
+)
+def test_a_bad_reward_function_ends_the_run_by_name(model_folder: Path, tmp_path: Path, body: str, words: str) -> None:
+    rewards = [{"name": "python", "file": "mine.py", "timeout": 0.5}]
+    root = project(tmp_path, f"def reward(completions):\n    {body}\n")
+    error = fails(root, recipe_for(model_folder, rewards=rewards))
     assert "mine.py:reward" in error.message
-    assert "line 2" in error.details
+    assert words in str(error)
 
 
 def test_what_can_not_work_is_refused_before_training(model_folder: Path, tmp_path: Path) -> None:

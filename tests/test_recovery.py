@@ -95,7 +95,7 @@ def test_a_batch_that_does_not_fit_is_halved_by_a_fresh_worker(model_folder: Pat
     folder = new_run_folder(root, "sft")
     folder.recipe.write_text(dump_recipe(recipe))
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY_LIMIT, str(folder.path), str(700 << 20)],
+        [sys.executable, "-c", MEMORY_LIMIT, str(folder.path), str(1400 << 20)],
         env=worker_environment() | {"PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
