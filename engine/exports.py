@@ -4,6 +4,7 @@ What can be refused at once is refused here, without the training stack; the wor
 which writes beside the final name and renames at the end.
 """
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -164,6 +165,8 @@ class ErrandWorker:
         Blocks: call it from a background thread. Raises EngineError for what went wrong.
         """
         process = self._start()
+        if self._cancelled:
+            self.cancel()
         answer: dict[str, Any] | None = None
         assert process.stdout is not None
         try:
@@ -219,8 +222,9 @@ class ErrandWorker:
             ) from error
         self._process = process
         assert process.stdin is not None
-        process.stdin.write(json.dumps(errand.asked))
-        process.stdin.close()
+        # Where it has died already, its log says why.
+        with contextlib.suppress(BrokenPipeError), process.stdin as question:
+            question.write(json.dumps(errand.asked))
         return process
 
 

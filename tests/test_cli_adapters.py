@@ -83,7 +83,9 @@ def test_what_is_impossible_is_said_before_anything_is_started(cli: Cli, root: P
     ran = cli("adapters", "combine", "ab12=1", "cd34=1")
     assert ran.code == 2 and "is bottleneck" in ran.err
     ran = cli("adapters", "combine", "ab12", "cd34=1")
-    assert ran.code == 2 and "it has no weight" in ran.err
+    assert ran.code == 2 and "ab12: it has no weight" in ran.err
+    ran = cli("adapters", "combine", "ab12=much", "cd34=1")
+    assert ran.code == 2 and "'much' is not a weight" in ran.err
     ran = cli("export", "ab12", "--dtype", "float16")
     assert ran.code == 2 and "Only a merged model" in ran.err
     assert cli("export", "nothing").code == 2

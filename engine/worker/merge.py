@@ -69,7 +69,8 @@ def merge_into(
 
 def unquantised_base(recipe: Recipe, root: Path, dtype: str) -> ModelSettings:
     """The model under the run's adapter with whole weights: in `dtype`, or for `auto` as its files have them."""
-    base = base_settings(recipe, root).model_copy(update={"quantization": "none"})
+    # The attention of a GPU's kernels may not run where the merge does; it has no part in the weights.
+    base = base_settings(recipe, root).model_copy(update={"quantization": "none", "attention": "auto"})
     return base.model_copy(update={"dtype": _stored_dtype(base, root) if dtype == "auto" else dtype})
 
 

@@ -12,7 +12,7 @@ from engine.files import read_json, sha256_file, write_text_atomic
 from engine.ladder.board import BOARD_FILE, read_board
 from engine.ladder.weights_hash import weights_hash
 from engine.methods import method_of
-from engine.models import model_source
+from engine.models import is_local, model_source
 from engine.recipe.schema import Recipe
 from engine.runs.fold import RunState
 from engine.runs.folder import RunFolder
@@ -29,12 +29,13 @@ def write_card(
     known = read_adapter(folder, root, rows)
     state, _ = read_run(folder)
     whole = merged or known.kind == "full"
-    notes = [*facts.get("notes", []), *_more_notes(known, whole)]
     base = base_model(folder, read_recipe(folder), root)
+    hub_id = _hub_id(base, root)
+    notes = [*facts.get("notes", []), *_more_notes(known, whole, hub_id)]
     parts = [
-        _front_matter(recipe, known, base, root, whole),
+        _front_matter(recipe, known, hub_id, whole),
         f"# {recipe.name or folder.id}\n\n{_what(recipe, known, merged)}",
-        _use(recipe, known, whole),
+        _use(recipe, known, whole, hub_id),
         "## How it was made\n\n" + _table(("", ""), _made(folder, recipe, known, state, base, root, facts)),
         "## Data\n\n" + _table(("rows", "file", "sha256"), list(_data(recipe, root))) + _changed(recipe, root, state),
         "## Scores on the held-out rows\n\n" + _scores([row for row in rows if row.get("run") == folder.id]),
@@ -47,17 +48,21 @@ def write_card(
     return notes
 
 
-def _front_matter(recipe: Recipe, known: TrainedAdapter, base: Mapping[str, Any], root: Path, whole: bool) -> str:
+def _hub_id(base: Mapping[str, Any], root: Path) -> str | None:
+    name = str(base.get("name"))
+    return None if is_local(name, root) else name
+
+
+def _front_matter(recipe: Recipe, known: TrainedAdapter, hub_id: str | None, whole: bool) -> str:
     task = method_of(recipe.method).task
     lines = [
         f"library_name: {'transformers' if whole else 'peft'}",
         f"pipeline_tag: {'text-generation' if task == 'CAUSAL_LM' else 'text-classification'}",
         f"tags: [rung, {recipe.method}, {known.kind}]",
     ]
-    name = str(base.get("name"))
-    if not Path(model_source(name, root)).is_dir():
+    if hub_id is not None:
         # The hub takes only its own ids here.
-        lines.insert(0, f"base_model: {json.dumps(name)}")
+        lines.insert(0, f"base_model: {json.dumps(hub_id)}")
     return "\n".join(["---", *lines, "---"])
 
 
@@ -71,7 +76,7 @@ def _what(recipe: Recipe, known: TrainedAdapter, merged: bool) -> str:
     return f"`{known.base}` with {thing} ({known.in_words}) merged into its weights." if merged else f"{form}."
 
 
-def _use(recipe: Recipe, known: TrainedAdapter, whole: bool) -> str:
+def _use(recipe: Recipe, known: TrainedAdapter, whole: bool, hub_id: str | None) -> str:
     scores = method_of(recipe.method).task == "SEQ_CLS"
     auto = "AutoModelForSequenceClassification" if scores else "AutoModelForCausalLM"
     if known.kind == "bottleneck":
@@ -80,7 +85,7 @@ def _use(recipe: Recipe, known: TrainedAdapter, whole: bool) -> str:
             "sys.path.insert(0, str(Path(rung.__file__).parent))",
             "from transformers import AutoModelForCausalLM, AutoTokenizer",
             "from engine.adapters.attach import load_adapter", "",
-            f"base = AutoModelForCausalLM.from_pretrained({known.base!r})",
+            f"base = AutoModelForCausalLM.from_pretrained({json.dumps(hub_id or 'FOLDER OF THE BASE')})",
             'model = load_adapter(base, Path("THIS FOLDER"))',
         ]  # fmt: skip
     elif whole:
@@ -186,10 +191,10 @@ def _forgotten(known: TrainedAdapter, state: RunState) -> str:
     )
 
 
-def _more_notes(known: TrainedAdapter, whole: bool) -> list[str]:
+def _more_notes(known: TrainedAdapter, whole: bool, hub_id: str | None) -> list[str]:
     if known.kind == "bottleneck":
         return ["PEFT has no bottleneck adapters of its own: this folder loads only where Rung is installed."]
-    if not whole and not known.base.count("/") == 1:
+    if not whole and hub_id is None:
         return ["The base is a folder of the machine this was made on: adapter_config.json names it."]
     return []
 

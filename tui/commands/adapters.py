@@ -105,9 +105,11 @@ def _part(text: str) -> "Part":
     from engine.exports import Part
     from tui.commands.project import wanted_run
 
-    run, equals, weight = text.rpartition("=")
+    run, _, weight = text.rpartition("=")
     try:
-        return Part(wanted_run(run), float(weight))
+        if run:
+            return Part(wanted_run(run), float(weight))
+        said = "it has no weight"
     except ValueError:
-        said = f"{weight!r} is not a weight" if equals else "it has no weight"
-        raise EngineError(f"{text}: {said}", hint="write RUN=WEIGHT, for example sft-3f2a=0.7") from None
+        said = f"{weight!r} is not a weight"
+    raise EngineError(f"{text}: {said}", hint="write RUN=WEIGHT, for example sft-3f2a=0.7")

@@ -13,7 +13,7 @@ from engine.adapters.listing import TrainedAdapter, list_adapters
 from engine.comparison import NO_ANSWERS
 from engine.errors import EngineError
 from engine.exports import Errand, Part, combine_errand, default_target, export_errand
-from engine.runs.folder import find_run
+from engine.runs.folder import RunFolder
 from tui.screens.adapters_dialogs import CombineAnswers, CombineDialog
 from tui.screens.adapters_lines import detail_lines, done_words, options_of
 from tui.screens.adapters_work import ErrandOver, ErrandSaid, Work
@@ -149,7 +149,7 @@ class AdaptersScreen(RungScreen):
             return able and (action == "export" or _can_be_merged(chosen))
         if action == "compare":
             several = self._chosen_or_marked() if chosen else []
-            return bool(several) and all(each.method not in NO_ANSWERS for each in several)
+            return _have_one_base(several) and all(each.method not in NO_ANSWERS for each in several)
         if action == "combine":
             parts = self._chosen_or_marked() if chosen else []
             return not self._work.busy and _can_be_combined(parts)
@@ -195,7 +195,7 @@ class AdaptersScreen(RungScreen):
         chosen, root, app = self._chosen(), self.rung.root, self.rung
         if chosen is None:
             return
-        run = find_run(root, chosen.run)
+        run = _run_of(chosen)
 
         def go(folder: str | None) -> None:
             if folder is not None:
@@ -211,15 +211,15 @@ class AdaptersScreen(RungScreen):
     def action_combine(self) -> None:
         """The marked adapters' weighted sum, as a run of its own."""
         root, python = self.rung.root, self.rung.settings.worker_python or None
-        runs = [adapter.run for adapter in self._chosen_or_marked()]
+        runs = [_run_of(adapter) for adapter in self._chosen_or_marked()]
 
         def go(answers: CombineAnswers | None) -> None:
             if answers is not None:
-                parts = [(find_run(root, run), weight) for run, weight in zip(runs, answers.weights, strict=True)]
+                parts = [Part(run, weight) for run, weight in zip(runs, answers.weights, strict=True)]
                 how = answers.how
-                self._do(lambda: combine_errand(root, [Part(*part) for part in parts], how=how, python=python))
+                self._do(lambda: combine_errand(root, parts, how=how, python=python))
 
-        self.app.push_screen(CombineDialog(runs), go)
+        self.app.push_screen(CombineDialog([run.id for run in runs]), go)
 
     def _do(self, make: Callable[[], Errand]) -> None:
         self.rung.errand(make, self._begin)
@@ -260,5 +260,12 @@ def _can_be_merged(adapter: TrainedAdapter | None) -> bool:
 
 
 def _can_be_combined(parts: list[TrainedAdapter]) -> bool:
-    one_base = len({(part.base, part.revision) for part in parts}) == 1
-    return len(parts) > 1 and one_base and all(part.kind == "lora" for part in parts)
+    return len(parts) > 1 and _have_one_base(parts) and all(part.kind == "lora" for part in parts)
+
+
+def _have_one_base(adapters: list[TrainedAdapter]) -> bool:
+    return len({(adapter.base, adapter.revision) for adapter in adapters}) == 1
+
+
+def _run_of(adapter: TrainedAdapter) -> RunFolder:
+    return RunFolder(Path(adapter.path).parent)
