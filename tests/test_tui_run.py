@@ -119,7 +119,7 @@ async def test_a_failed_run_says_why_and_what_to_do(tmp_path: Path) -> None:
         await until(pilot, settled(app, 3))
         await until(pilot, lambda: "✖ failed" in shown(app))
         text = shown(app)
-        assert "The loss is not a number" in text
+        assert "The loss is not a number · step 41, rows 321 to 328 of data/train.jsonl" in text
         assert "lower training.learning_rate (it is 0.05)" in text
         assert "R resumes it" in text
         assert "R resume" in text.split("\n")[-1]

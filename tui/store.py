@@ -44,11 +44,8 @@ class WatchedRun:
         return self.folder is not None and self.status in LIVE
 
     def elapsed(self, now: float) -> float | None:
-        """Seconds since it started, up to its end, or up to its last sign of life when it is gone."""
-        state = self.state
-        if state.started is None:
-            return None
-        return (state.ended or (now if self.live else state.time)) - state.started
+        """Seconds of work, without those between a stop and a resume; up to its last sign of life when it is gone."""
+        return self.state.seconds_worked(now if self.live else None)
 
     @property
     def resumable(self) -> bool:

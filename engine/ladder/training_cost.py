@@ -25,7 +25,7 @@ def training_cost(root: Path, run: str) -> TrainingCost:
         state, _ = read_run(find_run(root, run))
     except EngineError:
         return TrainingCost(None, None)
-    seconds = state.ended - state.started if state.ended is not None and state.started is not None else None
+    seconds = state.seconds_worked() if state.over else None
     return TrainingCost(seconds, perplexity_growth(state.result))
 
 

@@ -58,6 +58,9 @@ class RunState:
     time: float = 0.0
     started: float | None = None
     ended: float | None = None
+    sitting_started: float | None = None
+    seconds_before: float = 0.0
+    last_active: float = 0.0
     step: int = 0
     total_steps: int | None = None
     epoch: float = 0.0
@@ -102,6 +105,16 @@ class RunState:
         recent = [value for value in seconds.values[-50:] if value == value]
         return (self.total_steps - self.step) * sum(recent) / len(recent) if recent else None
 
+    def seconds_worked(self, now: float | None = None) -> float | None:
+        """Seconds that its worker was at it, in all sittings, up to the last event or, of a live one, to `now`.
+
+        None before it started.
+        """
+        if self.started is None:
+            return None
+        sitting = 0.0 if self.sitting_started is None else (now or self.time) - self.sitting_started
+        return self.seconds_before + sitting
+
     def phase_pace(self) -> float | None:
         """Units of the phase done a second, over its last tellings; None when unknown."""
         if len(self.phase_marks) < 2:
@@ -134,9 +147,18 @@ def apply(state: RunState, event: dict[str, Any]) -> None:
         _log(state, kind, text)
         return
     handler(state, event)
+    state.last_active = state.time
+
+
+def _end_sitting(state: RunState, ended: float) -> None:
+    if state.sitting_started is not None:
+        state.seconds_before += ended - state.sitting_started
+        state.sitting_started = None
 
 
 def _queued(state: RunState, event: dict[str, Any]) -> None:
+    # A worker that was killed left its sitting open: it lasted up to the event before.
+    _end_sitting(state, state.last_active)
     state.status = "queued"
     state.result = {}
     state.phase_marks.clear()
@@ -147,6 +169,8 @@ def _queued(state: RunState, event: dict[str, Any]) -> None:
 def _started(state: RunState, event: dict[str, Any]) -> None:
     state.status = "running"
     state.started = state.started or state.time
+    _end_sitting(state, state.last_active)
+    state.sitting_started = state.time
     state.ended = None
     state.host = str(event.get("host", ""))
     state.devices = [str(device) for device in event.get("devices", [])]
@@ -270,6 +294,7 @@ def _warned(state: RunState, event: dict[str, Any]) -> None:
 def _ended(state: RunState, event: dict[str, Any]) -> None:
     state.status = str(event["type"])
     state.ended = state.time
+    _end_sitting(state, state.time)
     state.result = event
     state.step = int(event.get("step", state.step))
     _log(state, state.status, _said(event))

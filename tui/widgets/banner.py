@@ -37,7 +37,9 @@ def banner_text(run: WatchedRun, marks: Glyphs, can_compare: bool) -> Content | 
         next_key = "c compares" if can_compare else ""
         return Content.assemble(head, one_line(" · ".join(word for word in words if word), 300), _next(next_key))
     if run.status == "failed":
-        message = one_line(str(result.get("message", "")), 300)
+        # What happened and where: the first line of the details names file, line or field.
+        details = str(result.get("details") or "").split("\n")[0]
+        message = one_line(" · ".join(part for part in (str(result.get("message", "")), details) if part), 300)
         hint = one_line(str(result.get("hint", "")), 200)
         return Content.assemble(head, message, (f"\n{hint}" if hint else "", ""), _next(resume))
     if run.status == "crashed":
