@@ -12,7 +12,7 @@ from engine.files import read_json, sha256_file, write_text_atomic
 from engine.ladder.board import BOARD_FILE, read_board
 from engine.ladder.weights_hash import weights_hash
 from engine.methods import method_of
-from engine.models import is_local, model_source
+from engine.models import model_source
 from engine.recipe.schema import Recipe
 from engine.runs.fold import RunState
 from engine.runs.folder import RunFolder
@@ -50,7 +50,7 @@ def write_card(
 
 def _hub_id(base: Mapping[str, Any], root: Path) -> str | None:
     name = str(base.get("name"))
-    return None if is_local(name, root) else name
+    return None if Path(model_source(name, root)).is_dir() else name
 
 
 def _front_matter(recipe: Recipe, known: TrainedAdapter, hub_id: str | None, whole: bool) -> str:
