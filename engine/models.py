@@ -39,6 +39,11 @@ def model_source(name: str, root: Path) -> str:
     return name
 
 
+def is_local(name: str, root: Path) -> bool:
+    """Whether the model lies in a folder of the user's, not at the hub."""
+    return Path(model_source(name, root)).is_dir()
+
+
 def model_folder(name: str, root: Path, revision: str | None = None) -> Path | None:
     """Where a model's files lie: its folder, or for a hub id the cache's; None until that is downloaded whole."""
     source = model_source(name, root)
