@@ -155,7 +155,7 @@ def test_a_group_stays_in_one_split(tmp_path: Path, bare_model: Path) -> None:
 
 
 def test_the_command_splits_by_group_and_time_and_seals_final_rows(
-    cli: Callable[..., Ran], tmp_path: Path, bare_model: Path
+    cli: Callable[..., Ran], tmp_path: Path, bare_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [
         {
@@ -182,6 +182,10 @@ def test_the_command_splits_by_group_and_time_and_seals_final_rows(
     days = {name: [row["day"] for row in read_json_lines(tmp_path / "late" / late.splits[name].file)] for name in
             ("train", "test")}  # fmt: skip
     assert max(days["train"]) < min(days["test"])
+    monkeypatch.chdir(tmp_path / "free")
+    refused = cli("eval", "--split", "final")
+    assert refused.code == 2 and "no sealed final split" in refused.err and "--final-rows" in refused.err
+    assert not (tmp_path / "free" / "evaluations").exists(), "told before anything is started"
 
 
 def _word(number: int) -> str:

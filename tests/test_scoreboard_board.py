@@ -19,6 +19,8 @@ from engine.ladder.training_cost import break_even
 from engine.measure.metrics.parse import parse_metrics
 from engine.project.schema import ProjectSettings
 from tests.ladder_project import make_project
+from tui.glyphs import UNICODE
+from tui.screens.scoreboard_lines import candidate_lines, head_line
 
 ANSWER_SECONDS = 0.5
 
@@ -137,6 +139,35 @@ def test_the_report_draws_the_scoreboard(tmp_path: Path, project: ProjectSetting
     assert len(bars) == 2 and all("┊" in line or "●" in line for line in bars)
     assert bars[0].index("●") < bars[1].index("●")
     assert "- tune: no training rows" in text and "1.5 minutes, 1,234 tokens" in text
+
+
+JUDGED = {
+    "wins": 3, "losses": 30, "ties": 7, "unreadable": 0, "order_agreement": 0.85, "first_place": 0.6,
+    "words": "against the references 3 wins, 30 losses, 7 ties; both orders agree in 85% [71%, 93%]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("unchecked: 4 labels of your own, 30 are needed", "The judge is unchecked: 4 labels of your own"),
+        ("agrees with 90% of your 40 labels [77%, 96%]", "The judge agrees with 90% of your 40 labels"),
+    ],
+)
+def test_a_judge_is_never_shown_without_how_far_it_is_to_be_trusted(
+    tmp_path: Path, project: ProjectSettings, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, words: str,
+    said: str,
+) -> None:  # fmt: skip
+    put(tmp_path, project, "aaa", base_spec(project), 10)
+    board = board_of(tmp_path, project)
+    board["judge"], board["scoreboard"][0]["judge"] = words, JUDGED
+    write_board(tmp_path, board)
+    monkeypatch.chdir(tmp_path)
+    report = climb_report(project, board, ClimbRecord(tmp_path / "r.json", "k"), [])
+    for shown in (report, cli("scoreboard").out):
+        assert said in shown and "both orders agree in 85%" in shown
+    assert words in head_line(board, narrow=True).plain and words in head_line(board, narrow=False).plain
+    assert "orders agree 85%" in candidate_lines(board, board["scoreboard"][0], UNICODE, 80).plain
 
 
 def test_the_command_prints_it(

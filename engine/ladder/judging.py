@@ -76,7 +76,17 @@ def judge_figures(root: Path, candidate: str, key: str) -> dict[str, Any] | None
     if not any(judgment.choice is not None for judgment in judgments):
         return None
     found = summarise_judgments(judgments)
+    agreement = found.agreement
+    words = (
+        f"against the references {found.a_wins} wins, {found.b_wins} losses, {found.ties} ties; both orders agree in "
+        f"{agreement.score:.0%} [{agreement.low:.0%}, {agreement.high:.0%}]"
+    )
+    if found.first_place is not None:
+        words += f"; the answer shown first is preferred in {found.first_place:.0%}"
+    if found.unreadable:
+        words += f"; {found.unreadable} without a verdict"
     return {
+        "words": words,
         "wins": found.a_wins,
         "losses": found.b_wins,
         "ties": found.ties,

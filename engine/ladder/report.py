@@ -23,6 +23,7 @@ def climb_report(
         "",
         f"Measured by {board['metric']} on {board['held_out']['n']} held-out examples; intervals are 95 %.",
         "",
+        *_judge(board),
         *_table(rows),
         "",
         "```",
@@ -42,6 +43,21 @@ def climb_report(
     spent = f"{record.seconds / 60:.1f} minutes, {record.tokens:,} tokens"
     lines += ["", f"Spent: {spent}. Runs: {', '.join(record.runs) or 'none'}."]
     return "\n".join(lines) + "\n"
+
+
+def _judge(board: Mapping[str, Any]) -> list[str]:
+    """How far the judge is to be trusted, and how it saw each candidate; nothing where no judge scores."""
+    if not board.get("judge"):
+        return []
+    seen = [
+        f"- {row['rung']} ({row['label']}): {row['judge']['words']}." for row in board["scoreboard"] if row.get("judge")
+    ]
+    return [judge_sentence(str(board["judge"])), *(["", *seen] if seen else []), ""]
+
+
+def judge_sentence(words: str) -> str:
+    """`The judge is unchecked: …` or `The judge agrees with 90% of your 40 labels …`, from the scoreboard's words."""
+    return f"The judge {'is ' if words.startswith('unchecked') else ''}{words}."
 
 
 def _headline(verdict: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -85,13 +85,19 @@ def open_final(project_dir: Path) -> Path:
     """The file of the sealed final split, opened: the first time is noted for good. Raises EngineError without one."""
     with _locked(project_dir):
         record = verify_frozen(project_dir)
-        if "final" not in record.splits:
-            raise EngineError(
-                "The project has no sealed final split", hint="it is set aside when the splits are made: final_rows"
-            )
+        require_final(project_dir)
         if record.final_opened is None:
             write_record(project_dir, replace(record, final_opened=time.time()))
         return project_dir / record.splits["final"].file
+
+
+def require_final(project_dir: Path) -> None:
+    """Raise EngineError where no final split was set aside; nothing is opened by asking."""
+    if "final" not in read_splits(project_dir).splits:
+        raise EngineError(
+            "The project has no sealed final split",
+            hint="it is set aside when the splits are made: rung new --final-rows N",
+        )
 
 
 def _verify(project_dir: Path, frozen: SplitFile) -> None:

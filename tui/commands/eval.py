@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate a candidate, or find it evaluated, and print its row; on the held-out rows it joins the scoreboard."""
     from engine.files import read_json
     from engine.ladder.launch import RESULT_FILE, start_evaluation
+    from engine.measure.frozen import require_final
     from engine.runs.reader import RunReader
     from tui.commands.following import counted_interrupts
     from tui.commands.job import say_how_it_went, watch_over
@@ -39,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     from tui.commands.scoreboard import print_rows
 
     root, progress = current_root(), Progress()
+    if args.split == "final":
+        require_final(root)
     with counted_interrupts() as interrupts:
         reader = RunReader(start_evaluation(root, [_spec(args, root)], args.split))
         watch_over(reader, progress, interrupts, after=-1)

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the scoreboard as it was last written; nothing is computed."""
     from engine.ladder.board import read_board
+    from engine.ladder.report import judge_sentence
     from tui.commands.project import current_root
 
     root = current_root()
@@ -32,6 +33,11 @@ def run(args: argparse.Namespace) -> int:
     held_out = board["held_out"]
     looks = f"; {held_out['looks']} candidates have been scored on them" if "looks" in held_out else ""
     print(f"\n{board['metric']} on {held_out['n']} held-out rows{looks}")
+    if board.get("judge"):
+        print(printable(judge_sentence(board["judge"])))
+        for row in board["scoreboard"]:
+            if row.get("judge"):
+                print(f"  {row['candidate']}: {row['judge']['words']}")
     print(f"verdict: {board['verdict']['rung']}")
     for reason in board["verdict"]["reasons"]:
         print(f"  {printable(reason)}")

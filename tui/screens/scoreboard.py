@@ -122,7 +122,8 @@ class ScoreboardScreen(RungScreen):
     def _rival(self, candidate: str) -> str | None:
         """Whom a candidate is held against: of the others the one with the best score."""
         others = [row for row in self._board["scoreboard"] if row["candidate"] != candidate]
-        return str(max(others, key=lambda row: float(row["score"]))["candidate"]) if others else None
+        best = max if self._board.get("more_is_better", True) else min
+        return str(best(others, key=lambda row: float(row["score"]))["candidate"]) if others else None
 
     def _open(self, a: str, b: str) -> None:
         self.app.push_screen(ExamplesScreen(self._board, a, b))

@@ -6,7 +6,7 @@ from typing import Any
 from textual.content import Content
 
 from tui.glyphs import Glyphs
-from tui.text import count, figure, one_line, score
+from tui.text import count, figure, one_line, printable, score
 from tui.widgets.interval_bar import interval_bar, scale_of
 
 RUNG_WORDS = {"prompt": "prompt", "rag": "RAG", "tune": "tune"}
@@ -23,9 +23,11 @@ def head_line(board: Mapping[str, Any], narrow: bool) -> Content:
         f"{board.get('metric', '')} on {count(held.get('n'))} held-out examples ({looks}) · 95 % intervals"
         f" · target {score(target) if target is not None else 'none set'}"
     )
-    if narrow:
-        return Content.styled(said, "$muted")
-    return Content.styled(f"{said} · tokens per prompt + answer, seconds per answer (median)", "$muted")
+    if not narrow:
+        said += " · tokens per prompt + answer, seconds per answer (median)"
+    if board.get("judge"):
+        said += f"\njudge: {printable(str(board['judge']))}"
+    return Content.styled(said, "$muted")
 
 
 def candidate_lines(board: Mapping[str, Any], row: Mapping[str, Any], marks: Glyphs, width: int) -> Content:
@@ -61,6 +63,8 @@ def _costs(row: Mapping[str, Any]) -> str:
         words.append(f"{row['prompts_cut']} prompts cut")
     if row.get("forgetting") is not None:
         words.append(f"forgets {row['forgetting']:+.1%}")
+    if row.get("judge"):
+        words.append(f"orders agree {row['judge']['order_agreement']:.0%}")
     if row.get("seeds"):
         words.append(f"{row['seeds']} seed")
     if row.get("break_even") is not None:
