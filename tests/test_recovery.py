@@ -15,6 +15,7 @@ from engine.program import worker_command, worker_environment
 from engine.recipe.load import dump_recipe, load_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder, new_run_folder
+from engine.runs.launch import resume_run
 from engine.runs.lock import is_locked, try_lock
 from engine.runs.reader import RunReader, read_run
 from engine.worker.checkpoints import latest_checkpoint, verify_checkpoint
@@ -194,7 +195,7 @@ def test_a_changed_recipe_is_refused_at_a_resume_with_what_changed(model_folder:
         sit(make_recipe("sft", model_folder, **changed), folder)
     assert "training.learning_rate: 0.01 → 0.005" in caught.value.details
     assert "training.weight_decay: 0.0 → 0.1" in caught.value.details
-    assert "overrides=[recipe_changed]" in caught.value.hint
+    assert "rung resume --override recipe_changed" in caught.value.hint
     sit(make_recipe("sft", model_folder, overrides=["recipe_changed"], **changed), folder)
     assert RunReader(folder).catch_up().status == "finished"
     assert any("Overridden (recipe_changed)" in text for text in warnings_of(folder))
@@ -217,7 +218,7 @@ def test_changed_rows_are_refused_at_a_resume(model_folder: Path, tmp_path: Path
     with pytest.raises(EngineError, match="rows of .* have changed since step-3") as caught:
         sit(recipe, folder)
     assert "train.jsonl" in caught.value.details
-    assert "overrides=[data_changed]" in caught.value.hint
+    assert "rung resume --override data_changed" in caught.value.hint
     write_rows(tmp_path, chat_rows(48))
     with pytest.raises(EngineError, match="have changed") as caught:
         sit(recipe, folder)
@@ -225,3 +226,16 @@ def test_changed_rows_are_refused_at_a_resume(model_folder: Path, tmp_path: Path
     write_rows(tmp_path, rows)
     sit(recipe, folder)
     assert RunReader(folder).catch_up().status == "finished"
+
+
+def test_overrides_of_a_resume_are_kept_in_the_runs_recipe(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Any
+) -> None:
+    folder = stopped(tmp_path, make_recipe("sft", model_folder))
+    monkeypatch.chdir(tmp_path)
+    ran = cli("resume", folder.id, "--override", "recipe_chnged")
+    assert ran.code == 2 and "recipe_changed" in ran.err
+    monkeypatch.setattr("engine.runs.launch._spawn", lambda *_: None)
+    resume_run(folder, ["recipe_changed"])
+    resume_run(folder, ["data_changed", "recipe_changed"])
+    assert load_recipe(folder.recipe).overrides == ["recipe_changed", "data_changed"]

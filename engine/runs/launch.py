@@ -1,10 +1,11 @@
 """Starting and resuming runs: the folder, the resolved recipe, and a worker in a session of its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.files import write_text_atomic
-from engine.recipe.load import dump_recipe, load_recipe
+from engine.recipe.load import build_recipe, dump_recipe, load_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder, find_run, new_run_folder
 from engine.runs.lock import is_locked
@@ -36,14 +37,21 @@ def start_run(recipe: Recipe, root: Path) -> RunFolder:
     return folder
 
 
-def resume_run(folder: RunFolder) -> None:
-    """Go on with a run that is not alive, from its last complete checkpoint, or from the start where there is none."""
+def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+    """Go on with a run that is not alive, from its last complete checkpoint, or from the start where there is none.
+
+    `overrides` are refusals of the gate to pass over from now on; they are added to the run's recipe.
+    """
     if is_locked(folder.lock):
         raise EngineError(f"{folder.id} is going on already", hint="rung watch shows it")
     state = RunReader(folder).catch_up()
     if state.status == "finished":
         raise EngineError(f"{folder.id} is finished", hint="start_from: run:ID in a new recipe goes on from its result")
     recipe = load_recipe(folder.recipe)
+    if overrides:
+        every = list(dict.fromkeys([*recipe.overrides, *overrides]))
+        recipe = build_recipe(recipe.model_dump(exclude_unset=True) | {"overrides": every}, "the overrides")
+        write_text_atomic(folder.recipe, dump_recipe(recipe))
     drop_requests(folder)
     _spawn(folder, recipe.worker_python)
 

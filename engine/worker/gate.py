@@ -15,6 +15,8 @@ from engine.worker.reporter import Reporter
 
 # Methods that learn answers with their ends: without its stop token a tuned model talks on.
 _LEARN_ANSWERS = ("sft", "distill")
+CHANGES = ("recipe_changed", "data_changed")
+"""Refusals that only a resumed run can meet."""
 
 
 def refusals(recipe: Recipe, train: LoadedData) -> dict[str, EngineError]:
@@ -69,6 +71,6 @@ def refuse(found: dict[str, EngineError], recipe: Recipe, reporter: Reporter) ->
     """Raise the first refusal that the recipe doesn't override; tell of those it does."""
     for name, error in found.items():
         if name not in recipe.overrides:
-            hint = f"{error.hint}; or override it: --set 'overrides=[{name}]'"
-            raise EngineError(error.message, error.details, hint)
+            how = f"rung resume --override {name}" if name in CHANGES else f"--set 'overrides=[{name}]'"
+            raise EngineError(error.message, error.details, f"{error.hint}; or override it: {how}")
         reporter.write(Warned(f"Overridden ({name}): {error.message}", error.details))

@@ -8,6 +8,10 @@ from tui.commands.output import Progress
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `rung resume` takes."""
     parser.add_argument("run", metavar="RUN", help="a run's id, a unique part of it, its folder, or last")
+    parser.add_argument(
+        "--override", action="append", default=[], metavar="NAME", dest="overrides",
+        help="pass over a refusal, such as recipe_changed or data_changed; may be given more than once",
+    )  # fmt: skip
     parser.add_argument("--detach", action="store_true", help="start it and return at once")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON value")
 
@@ -24,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     earlier, _ = read_run(folder)
     progress = Progress()
     with counted_interrupts() as interrupts:
-        resume_run(folder)
+        resume_run(folder, args.overrides)
         progress.line(f"run {folder.id} goes on")
         return attend(
             folder, progress, interrupts, detach=args.detach, as_json=args.json, after=earlier.sequence
