@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.data.read import data_kind
 from engine.errors import EngineError
 from engine.files import sha256_text
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 DEFAULT_SPLIT = "train"
+# Hub names may have a dot; one of these is a file that isn't there.
+_FILES = (".yaml", ".yml", ".txt", ".md", ".html", ".pdf", ".py", ".gz", ".xz", ".zst", ".zip")
 
 
 def training_source(data: "DataSettings", root: Path) -> Path:
@@ -30,6 +33,13 @@ def validation_source(data: "DataSettings", root: Path) -> Path | None:
     return local_source(data.validation or data.train, root, data, data.validation_split)
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a name that is no file here may be a hub's owner/name."""
+    path = Path(name)
+    is_file = data_kind(path) is not None or path.suffix.lower() in _FILES
+    return _HUB_ID.fullmatch(name) is not None and not is_file
+
+
 def local_source(name: str, root: Path, data: "DataSettings", split: str | None = None) -> Path:
     """The file or folder that a recipe's data source lies in.
 
@@ -41,7 +51,7 @@ def local_source(name: str, root: Path, data: "DataSettings", split: str | None 
     wanted = split or data.split
     if path.exists() and (path.is_file() or wanted is None):
         return path
-    if not path.exists() and (_HUB_ID.fullmatch(name) is None or path.suffix):
+    if not path.exists() and not is_hub_id(name):
         return path  # Reading it says that it isn't there, and what is.
     source = str(path) if path.exists() else name
     return fetch_rows(source, wanted or DEFAULT_SPLIT, data.revision, data.streaming, data.max_rows)

@@ -41,10 +41,9 @@ def parts_of(example: Any, item: Any, tokenizer: "PreTrainedTokenizerBase") -> l
         title = "good answer" if item.label else "bad answer"
         return [prompt, _answer(title, item.prompt_ids, item.answer_ids, tokenizer)]
     assert isinstance(item, EncodedPrompt) and isinstance(example, Prompted)
-    reference = (
-        [] if example.reference is None else [Part("reference, not read by the model", [(example.reference, False)])]
-    )
-    return [prompt, *reference]
+    if example.reference is None:
+        return [prompt]
+    return [prompt, Part("reference, which the model doesn't see", [(example.reference, False)])]
 
 
 def pieces_of(ids: Sequence[int], learned: Sequence[bool], tokenizer: "PreTrainedTokenizerBase") -> list[Piece]:

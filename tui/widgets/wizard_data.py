@@ -35,13 +35,15 @@ class DataPage(WizardPage):
         )
         with Horizontal(classes="buttons"):
             yield Button("Check the rows", id="check", compact=True)
+            yield Button("Look at the rows (d)", id="look", action="app.open('data')", compact=True)
         yield TextPanel(id="report")
 
     def show(self, view: "WizardView") -> None:
         super().show(view)
         rows = view.facts.rows
         self.query_one("#file").parent.display = not rows  # type: ignore[union-attr]
-        self.query_one("#check").display = bool(view.project.data.train)
+        for button in ("#check", "#look"):
+            self.query_one(button).display = bool(view.project.data.train)
         self.say("splits", split_lines(view))
         self.say("report", report_lines(view.report, view.checking))
 
@@ -91,6 +93,6 @@ def report_lines(report: Mapping[str, Any] | None, checking: bool) -> Content:
         for each in problems[:MOST_PROBLEMS]
     ]
     if len(problems) > MOST_PROBLEMS:
-        lines.append(Content.styled("  rung check lists them all", "$muted"))
+        lines.append(Content.styled("  d shows them all, and every row with what is trained of it", "$muted"))
     lines += [Content.styled(printable(note), "$muted") for note in report["notes"]]
     return Content("\n").join(lines)
