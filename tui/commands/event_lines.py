@@ -99,6 +99,8 @@ def _sample(event: Event, state: RunState) -> str:
 
 def _finished(event: Event, state: RunState) -> str:
     shown = "  ".join(f"{name} {_figure(value)}" for name, value in (event.get("metrics") or {}).items())
+    if not event.get("chosen_checkpoint"):
+        return str(event.get("artifact"))  # An evaluation or a climb: no steps, no checkpoints.
     return f"step {event.get('step')}  {shown}  {event.get('artifact')} ({event.get('chosen_checkpoint')})"
 
 
@@ -157,7 +159,7 @@ def _decided(event: Event, state: RunState) -> str:
 
 _WORDS: dict[str, Callable[[Event, RunState], str]] = {
     "queued": lambda event, state: f"waits for {event.get('slot_wanted')}",
-    "started": lambda event, state: f"on {event.get('host')}: {', '.join(map(str, event.get('devices') or []))}",
+    "started": lambda event, state: f"on {', '.join(map(str, [event.get('host'), *(event.get('devices') or [])]))}",
     "phase": _phase,
     "step": _step,
     "evaluation": _scores,
