@@ -29,8 +29,8 @@ _GATED = ("gate_proj", "gate_up_proj", "w3")
 _TILE = (4096, 32768)
 _TILE_COPIES = 9
 # On the CPU the C library's heap is larger than what lives in it: an aligned block that was freed can't be taken by one
-# of the same size (glibc 2.36), so that short-lived tensors between kept ones leave holes. Measured on runs of 28 and
-# 118 million weights: a share of what a step keeps, and most outputs of the layers with a LoRA beside them.
+# of the same size (glibc 2.36), so that short-lived tensors between kept ones leave holes. Measured on runs of 9 and
+# 28 million weights: a share of what a step keeps, and most outputs of the layers with a LoRA beside them.
 _HEAP_BYTES = 40 << 20
 _HEAP_SHARE = 0.18
 _HEAP_OUTPUTS = 1.3

@@ -108,13 +108,13 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def large_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """118 million random weights: with rows of 500 tokens, three at once, about 2 GB of weights and activations."""
+    """97 million random weights: with rows of 500 tokens, three at once, about 2 GB of weights and activations."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     folder = tmp_path_factory.mktemp("large")
     config = AutoConfig.for_model(
-        "llama", vocab_size=32768, hidden_size=768, intermediate_size=2048, num_hidden_layers=14,
+        "llama", vocab_size=8192, hidden_size=768, intermediate_size=2048, num_hidden_layers=14,
         num_attention_heads=12, num_key_value_heads=6, max_position_embeddings=512, tie_word_embeddings=True,
         pad_token_id=0, bos_token_id=1, eos_token_id=3,
     )  # fmt: skip
