@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList, Static
 from engine.exports import Errand, ErrandWorker
 from engine.runs.folder import RunFolder
 from tests.on_screen import NARROW, THREE_RUNS, WIDE, project, shown, until
-from tests.trained_runs import bottleneck_run, light_run, make_project, put_score
+from tests.trained_runs import light_run, put_score
 from tui.app import RungApp
 from tui.screens.adapters import AdaptersScreen
 from tui.screens.adapters_dialogs import CombineDialog
@@ -130,8 +130,8 @@ async def test_what_it_started_from_may_be_gone(tmp_path: Path) -> None:
 
 
 async def test_an_export_runs_in_a_worker_and_is_told(tmp_path: Path) -> None:
-    root = make_project(tmp_path / "project")
-    bottleneck_run(root, SFT)
+    root = project(tmp_path / "project", {})
+    light_run(root, SFT, peft_type="BOTTLENECK")
     app = RungApp(root, start="adapters")
     async with app.run_test(size=NARROW) as pilot:
         await until(pilot, lambda: "1 trained on it" in shown(app))

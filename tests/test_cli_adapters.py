@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Ran
-from tests.trained_runs import CHOSEN, bottleneck_run, light_run, lora_run, make_project, put_score
+from tests.trained_runs import CHOSEN, light_run, lora_run, make_project, put_score
 
 Cli = Callable[..., Ran]
 CPT, SFT, OTHER = "20260101-030405-cpt-0a1b", "20260102-030405-sft-ab12", "20260103-030405-sft-cd34"
@@ -75,9 +75,8 @@ def test_export_and_combine_write_what_they_say(cli: Cli, root: Path) -> None:
 
 
 def test_what_is_impossible_is_said_before_anything_is_started(cli: Cli, root: Path) -> None:
-    project = make_project(root)
-    lora_run(project, SFT)
-    bottleneck_run(project, OTHER)
+    light_run(root, SFT)
+    light_run(root, OTHER, peft_type="BOTTLENECK")
     ran = cli("adapters", "merge", "cd34")
     assert ran.code == 2 and "A bottleneck adapter can't be merged" in ran.err
     ran = cli("adapters", "combine", "ab12=1", "cd34=1")

@@ -14,7 +14,16 @@ from engine.runs.folder import RunFolder, find_run
 from engine.runs.reader import read_run
 from engine.worker.export import export
 from engine.worker.whole_folder import whole_folder
-from tests.trained_runs import CHOSEN, bottleneck_run, full_run, lora_run, make_project, put_score, reward_run
+from tests.trained_runs import (
+    CHOSEN,
+    bottleneck_run,
+    full_run,
+    light_run,
+    lora_run,
+    make_project,
+    put_score,
+    reward_run,
+)
 
 SFT, OTHER = "20260102-030405-sft-ab12", "20260102-040405-sft-cd34"
 
@@ -331,26 +340,27 @@ def test_a_cancelled_worker_leaves_nothing(root: Path) -> None:
     worker = ErrandWorker(export_errand(root, lora_run(root, SFT), merged=True))
     with pytest.raises(EngineError, match="cancelled"):
         worker.run(lambda _: worker.cancel())
-    assert list((root / "exports").iterdir()) == []
+    assert list(root.glob("exports/*")) == []
 
 
-def test_a_worker_that_nobody_listens_to_any_more_finishes(root: Path) -> None:
-    worker = ErrandWorker(export_errand(root, lora_run(root, SFT)))
+def test_a_worker_that_nobody_listens_to_any_more_finishes(tmp_path: Path) -> None:
+    worker = ErrandWorker(export_errand(tmp_path, light_run(tmp_path, SFT)))
     process = worker._start()
     assert process.stdout is not None
+    assert json.loads(process.stdout.readline()) == {"phase": "copying the weights"}
     process.stdout.close()
     process.send_signal(signal.SIGHUP)
     assert process.wait() == 0
-    assert (root / "exports" / SFT / "README.md").exists()
+    assert (tmp_path / "exports" / SFT / "README.md").exists()
 
 
-def test_a_worker_that_dies_is_told_with_the_end_of_its_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    python = root / "broken-python"
+def test_a_worker_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    python = tmp_path / "broken-python"
     python.write_text("#!/bin/sh\necho no such luck >&2\nexit 3\n")
     python.chmod(0o755)
-    errand = export_errand(root, lora_run(root, SFT), python=str(python))
+    errand = export_errand(tmp_path, light_run(tmp_path, SFT), python=str(python))
     with pytest.raises(EngineError, match="broke off") as caught:
         ErrandWorker(errand).run()
     assert "no such luck" in caught.value.details
     with pytest.raises(EngineError, match="can't be started"):
-        ErrandWorker(export_errand(root, find_run(root, SFT), python=str(root / "none"))).run()
+        ErrandWorker(export_errand(tmp_path, find_run(tmp_path, SFT), python=str(tmp_path / "none"))).run()

@@ -99,13 +99,14 @@ def put_score(root: Path, run: str, score: float) -> None:
 def light_run(
     root: Path, run: str, *, model: str = "pocket", start_from: str | None = None, **config: Any
 ) -> RunFolder:
-    """A finished run without real weights, for what only lists it."""
+    """A finished run without real weights or tokenizer, for what lists or copies it."""
     recipe = make_recipe("sft", model, adapter={"r": config.get("r", 16)}, start_from=start_from)
     folder = put_run(root, run, recipe)
     (folder.path / "adapter").mkdir()
     settings = {"peft_type": "LORA", "r": 16, "task_type": "CAUSAL_LM"} | config
     write_text_atomic(folder.path / "adapter" / "adapter_config.json", json.dumps(settings))
     (folder.path / "adapter" / "adapter_model.safetensors").write_bytes(b"\0" * 3 * 2**20)
+    (folder.path / "adapter" / "tokenizer_config.json").write_text("{}")
     return folder
 
 
