@@ -101,15 +101,32 @@ def export(model: Pocket, directory: Path, tokens: dict[str, int]) -> None:
         rms_norm_eps=size.epsilon, rope_theta=size.theta, tie_word_embeddings=True, **ids,
     )  # fmt: skip
     stock = LlamaForCausalLM(config).bfloat16()
-    state = {
+    stock.load_state_dict({name: weight.detach().bfloat16() for name, weight in _by_stock_name(model).items()})
+    stock.generation_config = GenerationConfig(do_sample=False, max_new_tokens=64, **ids)
+    stock.save_pretrained(directory)
+
+
+def load_export(model: Pocket, directory: Path) -> None:
+    """Takes over the weights that `export` wrote; the sizes must be the model's."""
+    from safetensors.torch import load_file
+
+    saved = load_file(directory / "model.safetensors")
+    with torch.no_grad():
+        for name, weight in _by_stock_name(model).items():
+            if name in saved:  # lm_head is the embedding, and is not written twice
+                weight.copy_(saved[name])
+
+
+def _by_stock_name(model: Pocket) -> dict[str, nn.Parameter]:
+    named = {
         "model.embed_tokens.weight": model.embedding,
         "lm_head.weight": model.embedding,
         "model.norm.weight": model.norm,
     }
     for number, layer in enumerate(model.layers):
         prefix = f"model.layers.{number}."
-        state |= {prefix + f"self_attn.{name}_proj.weight": w for name, w in zip("qkv", layer.qkv, strict=True)}
-        state |= {
+        named |= {prefix + f"self_attn.{name}_proj.weight": w for name, w in zip("qkv", layer.qkv, strict=True)}
+        named |= {
             prefix + "self_attn.o_proj.weight": layer.out,
             prefix + "mlp.gate_proj.weight": layer.gate,
             prefix + "mlp.up_proj.weight": layer.up,
@@ -117,6 +134,4 @@ def export(model: Pocket, directory: Path, tokens: dict[str, int]) -> None:
             prefix + "input_layernorm.weight": layer.norm1,
             prefix + "post_attention_layernorm.weight": layer.norm2,
         }
-    stock.load_state_dict({name: weight.detach().bfloat16() for name, weight in state.items()})
-    stock.generation_config = GenerationConfig(do_sample=False, max_new_tokens=64, **ids)
-    stock.save_pretrained(directory)
+    return named

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from recipes.pocket import chats
-from recipes.pocket.model import Pocket, Size, export
+from recipes.pocket.model import Pocket, Size, export, load_export
 
 HERE = Path(__file__).parent
 POOL = 3000
@@ -63,6 +63,8 @@ def train(rank: int, args: argparse.Namespace) -> None:
     say(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     step, tokens, pool, used = 0, 0, 0, 0.0
     libc = ctypes.CDLL(None)
+    if args.start_from is not None:
+        load_export(model, args.start_from)
     if (args.work / "state.pt").exists():
         step, tokens, pool, used = restore(args.work / "state.pt", model, optimizers)
     started, last_saved, losses = time.time() - used, time.time(), []
@@ -283,6 +285,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--adamw", action="store_true", help="AdamW for everything, to compare")
     parser.add_argument("--save-seconds", type=float, default=300)
     parser.add_argument("--tokenizer", type=Path, default=HERE / "model")
+    parser.add_argument("--start-from", type=Path, help="a folder of exported weights to go on from, optimizer afresh")
     parser.add_argument("--work", type=Path, default=Path(".cache/pocket"))
     return parser.parse_args()
 
