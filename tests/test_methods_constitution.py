@@ -134,7 +134,7 @@ def test_each_round_takes_another_principle_and_goes_on_from_the_last_revision()
     prompt = Prompted([{"role": "user", "content": "x"}], None, "rows", 3)
     (revision,) = revise([prompt], ["A.", "B.", "C."], settings_with(rounds=2), 5, scripted(script))
     assert len(set(revision.principles)) == 2
-    assert revision.principles == drawn_principles(["A.", "B.", "C."], 2, 5, "rows 3")
+    assert revision.principles == drawn_principles(["A.", "B.", "C."], 2, 5, prompt.prompt, 3)
     assert [revision.principles[n] in revision.turns[at]["content"] for n, at in ((0, 2), (1, 6))] == [True, True]
     assert (revision.first, revision.revised, revision.critiques) == ("one", "three", ["c1", "c2"])
 
@@ -350,8 +350,8 @@ def test_it_goes_on_from_a_run_and_answers_as_that_run_does(talker: Path, tmp_pa
     value = recipe_for(talker, temperature=1.5, max_new_tokens=12).model_copy(update={"start_from": f"run:{first.id}"})
     folder = new_run_folder(root, "constitution")
     sit(value, folder)
-    rejected = [pair["rejected"] for pair in pairs_of(folder)]
-    assert any("even" in text or "sev" in text for text in rejected), "the base knows digits only"
+    replies = read_json_lines(folder.path / "feedback" / "replies.jsonl")
+    assert any("seven" in reply["text"] for reply in replies), "the base knows digits only"
     sit(value, folder)
     assert values(folder, "rewards/margins")[0] == 0.0, "the reference is the run that answered, not the base"
 

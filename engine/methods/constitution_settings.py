@@ -2,13 +2,16 @@
 
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from engine.data.shapes import Message
 from engine.errors import EngineError
 from engine.faults import count_of, describe_faults
+from engine.files import canonical_json
 from engine.project.schema import EndpointModel
 from engine.recipe.schema import ModelSettings, Positive, Recipe, Strict
 
@@ -119,6 +122,9 @@ def read_principles(settings: ConstitutionSettings, root: Path) -> list[str]:
     return principles
 
 
-def drawn_principles(principles: list[str], rounds: int, seed: int, place: str) -> tuple[str, ...]:
-    """The principles of one prompt's rounds; a function of the seed and of where the prompt stands, of nothing else."""
-    return tuple(random.Random(f"{seed} {place}").sample(principles, rounds))
+def drawn_principles(
+    principles: list[str], rounds: int, seed: int, prompt: Sequence[Message], line: int
+) -> tuple[str, ...]:
+    """The principles of one prompt's rounds, decided by the seed, the prompt and its line, wherever its file lies."""
+    place = canonical_json([seed, list(prompt), line])
+    return tuple(random.Random(place).sample(principles, rounds))

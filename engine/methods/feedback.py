@@ -6,6 +6,7 @@ After Bai et al. 2022, Constitutional AI (arXiv 2212.08073), its first half; the
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from engine.data.prompts import Prompted
@@ -48,11 +49,6 @@ class Revision:
         """Whether first and last answer are both there, be they the same."""
         return self.dropped in (None, SAME, NOT_PREFERRED)
 
-    @property
-    def place(self) -> str:
-        """Where the prompt stands."""
-        return f"{self.prompt.source} line {self.prompt.line}"
-
     def row(self) -> dict[str, Any]:
         """The pair as preference data, with where it comes from."""
         judged = self.judgment
@@ -63,7 +59,7 @@ class Revision:
             "principles": list(self.principles),
             "critiques": self.critiques,
             "judge": None if judged is None else {"revised_first": judged.a_first, "revised_second": judged.b_first},
-            "source": self.prompt.source,
+            "source": Path(self.prompt.source).name,
             "line": self.prompt.line,
         }
 
@@ -90,7 +86,7 @@ def revise(
     revisions = [
         Revision(
             prompt,
-            drawn_principles(principles, settings.rounds, seed, f"{prompt.source} {prompt.line}"),
+            drawn_principles(principles, settings.rounds, seed, prompt.prompt, prompt.line),
             list(prompt.prompt),
         )
         for prompt in prompts
