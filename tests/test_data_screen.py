@@ -136,7 +136,7 @@ async def test_long_lists_come_in_pages(root: Path, monkeypatch: pytest.MonkeyPa
     app = RungApp(root)
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("d")
-        await until(pilot, lambda: "all rows, the first 5 here: 14" in shown(app))
+        await until(pilot, lambda: "all rows: 14, the first 5 here" in shown(app))
         await pilot.press("end")
         await until(pilot, lambda: app.screen.query_one("#rows", OptionList).option_count == 10)
         assert app.screen.query_one("#rows", OptionList).highlighted == 4

@@ -46,6 +46,8 @@ class DataScreen(RungScreen):
         Binding("f", "figures", "figures", tooltip="lengths, copies, roles, languages and labels; f again: the row"),
         Binding("v", "split", "next split", tooltip="training, validation, held-out rows"),
         Binding("tab", "app.focus_next", "scroll", show=False, tooltip="from the list to the row and back"),
+        # Before the app's own: a filter is left before the screen is.
+        Binding("escape", "show_all", "show all", show=False, tooltip="all rows again; then to the screen before"),
         Binding("f5", "read", "read again", tooltip="read the file again"),
     ]
 
@@ -94,7 +96,7 @@ class DataScreen(RungScreen):
         self._close()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._draw)
+        self.call_after_refresh(self._draw, keep=True)
 
     # Reading
 
@@ -290,7 +292,7 @@ class DataScreen(RungScreen):
     def on_input_submitted(self) -> None:
         self.query_one("#rows").focus()
 
-    def key_escape(self) -> None:
+    def action_show_all(self) -> None:
         """Show all rows again, or leave the screen."""
         box = self.query_one("#filter", Input)
         if not box.display and self._kind is None:
