@@ -155,6 +155,34 @@ def test_an_incomplete_model_folder_is_named(removed: str, said: str, code: int,
 
 
 @pytest.mark.slow
+def test_a_tokenizer_without_a_chat_template_is_offered_the_plain_one(cli: Cli, here: Path) -> None:
+    make_tiny_model(here / "bare", chat_template=None)
+    (here / "train.jsonl").write_text(ROW * 20)
+    ran = cli("check", write_recipe(here, "bare"), "--set", "max_length=512", "--json")
+    assert ran.code == 1
+    (problem,) = json.loads(ran.out)["problems"]
+    assert "no chat template" in problem["reason"]
+    assert "model.chat_template: plain" in problem["hint"]
+    assert cli("check", "recipe.yaml", "--set", "max_length=512", "--set", "model.chat_template=plain").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "said", "hint"),
+    [("", "the file is empty", "one JSON object a line"), ('{"foo": 1}\n', "no known shape", "columns")],
+)
+def test_a_file_without_a_usable_row_stops_a_launch(
+    content: str, said: str, hint: str, cli: Cli, here: Path, model: Path
+) -> None:
+    (here / "train.jsonl").write_text(content)
+    ran = cli("check", write_recipe(here, model), "--set", "max_length=512", "--json")
+    assert ran.code == 1
+    (problem,) = json.loads(ran.out)["problems"]
+    assert problem["field"] == "data.train" and said in problem["reason"] and "train.jsonl" in problem["reason"]
+    assert hint in problem["hint"]
+
+
+@pytest.mark.slow
 def test_rows_that_cannot_be_used_are_reported_with_their_lines(cli: Cli, here: Path, model: Path) -> None:
     (here / "rows.jsonl").write_text(ROW * 2 + '{"prompt": "torn\n' + '{"question": "?"}\n' + ROW)
     ran = cli("check", "rows.jsonl", "--model", model, "--json")
@@ -163,6 +191,10 @@ def test_rows_that_cannot_be_used_are_reported_with_their_lines(cli: Cli, here: 
     assert (report["shape"], report["rows"], report["used"]) == ("prompt_completion", 5, 3)
     assert [problem["line"] for problem in report["problems"]] == [3, 4]
     assert all(problem["reason"] for problem in report["problems"])
+    told = cli("check", "rows.jsonl", "--model", model).out
+    assert "rows.jsonl line 3: not valid JSON" in told
+    assert "rows.jsonl line 4, prompt: is missing" in told
+    assert "mend these lines" in told
 
 
 @pytest.mark.slow

@@ -1,21 +1,21 @@
 """What a recipe names and isn't there, found before there is a run, by looking at names alone."""
 
-import re
 from pathlib import Path
 
+from engine.data.hub import is_hub_id
 from engine.errors import EngineError
 from engine.models import model_source
 from engine.recipe.schema import Recipe
 
-# What may as well be a hub's owner/name is left to the worker, which can ask the hub.
-_MAYBE_ON_A_HUB = re.compile(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w-]*")
-
 
 def refuse_missing(recipe: Recipe, root: Path) -> None:
-    """Raise EngineError for a model folder or a data file that isn't there, or a model folder that isn't whole."""
+    """Raise EngineError for a model folder or a data file that isn't there, or a model folder that isn't whole.
+
+    What may be a hub's owner/name is left to the worker, which can ask the hub.
+    """
     model_source(recipe.model.name, root)
     for field, name in (("data.train", recipe.data.train), ("data.validation", recipe.data.validation)):
-        if name is None or _MAYBE_ON_A_HUB.fullmatch(name):
+        if name is None or is_hub_id(name):
             continue
         path = root / Path(name).expanduser()
         if not path.exists():

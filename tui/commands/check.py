@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.data.hub import is_hub_id
 from engine.errors import EngineError
 from tui.commands.arguments import positive_int
 from tui.commands.output import print_json
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; 1 when something in it would stop a launch."""
-    if not args.path.exists() and (len(args.path.parts) != 2 or args.path.suffix):
+    if not args.path.exists() and not is_hub_id(str(args.path)):
         raise EngineError(f"{args.path} does not exist")
     is_recipe = args.path.suffix in (".yaml", ".yml")
     report = _check_recipe(args) if is_recipe else _check_data(args)
@@ -111,9 +112,10 @@ def _print_recipe(report: dict[str, Any]) -> None:
         print(f"{split}:")
         _print_data(data)
     if forecast := report.get("forecast"):
-        parts = ", ".join(f"{name} {gibibytes(size)}" for name, size in forecast["memory_bytes"].items())
+        parts = ", ".join(f"{name} {gibibytes(size)}" for name, size in forecast["memory_bytes"].items() if size)
         print(f"memory    {gibibytes(forecast['total_bytes'])} ({parts})")
-        print(f"time      {duration(forecast.get('seconds'))}")
+        if forecast.get("seconds") is not None:
+            print(f"time      {duration(forecast['seconds'])}")
     for sentence in report.get("plan") or []:
         print(f"plan      {printable(sentence)}")
     for problem in report["problems"]:
@@ -150,9 +152,18 @@ def _print_data(report: dict[str, Any]) -> None:
         more = f" (and {count(len(found) - 1)} more rows)" if len(found) > 1 else ""
         print(f"look at   {kind}: {place}{printable(first['reason'])}{more}")
     for problem in report["problems"][:MOST_SHOWN]:
-        print(f"problem   line {problem['line']}, {problem['field']}: {printable(problem['reason'])}")
+        print(f"problem   {_place(problem)}: {printable(problem['reason'])}")
     if len(report["problems"]) > MOST_SHOWN:
         print(f"          and {len(report['problems']) - MOST_SHOWN} more; --json lists all")
+    if report["problems"]:
+        print("          mend these lines, or go on without them: the other rows are used")
+
+
+def _place(problem: dict[str, Any]) -> str:
+    """`rows.jsonl line 4, prompt`, without what is not known."""
+    source = Path(problem.get("source") or "").name
+    places = [f"{printable(source)} line {problem['line']}".strip(), printable(problem["field"])]
+    return ", ".join(place for place in places if place)
 
 
 def _by_kind(findings: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
