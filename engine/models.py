@@ -83,7 +83,6 @@ def load_tokenizer(model: ModelSettings, root: Path) -> "PreTrainedTokenizerBase
         )
     except (OSError, ValueError, KeyError) as error:
         raise _loading_error("tokenizer", source, model.revision, error) from error
-    tokenizer.name_or_path = source
     if model.chat_template is not None:
         tokenizer.chat_template = read_template(model.chat_template, root)
     if tokenizer.pad_token is None:
@@ -151,8 +150,6 @@ def _load(kind: Any, model: ModelSettings, root: Path, device: str, **head: Any)
         loaded: PreTrainedModel = kind.from_pretrained(folder, **options)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise _loading_error("model", source, model.revision, error) from error
-    # What is saved of it later names the model, not the place in this machine's cache.
-    loaded.name_or_path = loaded.config._name_or_path = source
     if model.quantization == "none":
         loaded.to(device)
     else:

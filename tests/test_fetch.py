@@ -1,6 +1,8 @@
 """Models from a hub: brought, gone on with, refused with a reason; against a small hub on loopback."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,15 @@ import pytest
 
 from engine.errors import EngineError
 from engine.fetch import download_of, fetch_folder, fetch_result, start_fetch
-from engine.hub.cache import PARTIAL, bytes_begun, cache_folder, cached_model, checked_name, repository_folder
+from engine.hub.cache import (
+    PARTIAL,
+    bytes_begun,
+    cache_folder,
+    cached_model,
+    checked_name,
+    name_of_snapshot,
+    repository_folder,
+)
 from engine.hub.choice import wanted_files
 from engine.hub.download import fetch_model, refuse_without_room
 from engine.program import program_path
@@ -31,6 +41,7 @@ from tests.small_hub import (
     small_hub,
     use_hub,
 )
+from tests.terminal import Terminal
 from tui.commands.following import follow
 from tui.phase_text import amount, download_line
 
@@ -116,6 +127,23 @@ def test_python_files_come_only_where_they_are_asked_for(hub: SmallHub, cli: Cli
     found = cached_model("org/small")
     assert found is not None and (found / "modeling_own.py").read_bytes() == FILES["modeling_own.py"]
     assert not (found / "pytorch_model.bin").exists()
+
+
+@pytest.mark.accept
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_in_a_terminal_one_live_line_tells_how_far_it_is(hub: SmallHub, tmp_path: Path) -> None:
+    hub.hold_after = 400_000
+    command = f"trap : INT; {sys.executable} -P {program_path()} fetch org/small; echo code $?; cat"
+    environment = {name: value for name, value in os.environ.items() if name.startswith(("HF_", "XDG_", "NO_PROXY"))}
+    terminal = Terminal(tmp_path / "tmux", ["sh", "-c", command], (80, 24), environment)
+    try:
+        shown = terminal.wait_for("KiB of 1000 KiB")
+        assert len([line for line in shown.splitlines() if line.strip()]) == 1
+        terminal.keys("C-c")
+        ended = terminal.wait_for("code 130")
+        assert "what has come is kept: rung fetch org/small goes on from there" in ended
+    finally:
+        terminal.close()
 
 
 def test_a_hub_that_knows_no_ranges_sends_all_of_it_again(hub: SmallHub, cli: Cli) -> None:
@@ -292,6 +320,11 @@ def test_a_snapshot_counts_once_all_its_shards_are_there(tmp_path: Path, monkeyp
     (snapshot / "model-2-of-2.safetensors").touch()
     assert cached_model("org/m") == cached_model("org/m", "main") == cached_model("org/m", "a" * 40) == snapshot
     assert cached_model("org/m", "v2") is None
+
+
+def test_a_snapshot_tells_its_model() -> None:
+    assert name_of_snapshot(f"/cache/hub/models--org--a-b.c/snapshots/{'a' * 40}") == "org/a-b.c"
+    assert name_of_snapshot("/models/models--org--name") is None and name_of_snapshot("org/name") is None
 
 
 @pytest.mark.parametrize("name", ["small", "a/b/c", "../x/y", "org/..", "/etc/passwd", "org/a--b", ""])

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = {
     "torch", "transformers", "trl", "peft", "datasets", "lancedb", "scipy", "sklearn", "pandas", "accelerate",
-    "bitsandbytes", "numpy",
+    "bitsandbytes", "numpy", "huggingface_hub",
 }  # fmt: skip
 SCREENS = {"tui", "textual", "rich"}
 
@@ -38,7 +38,9 @@ def test_light_starts_load_nothing_heavy(code: str) -> None:
     assert loaded_after(code) & HEAVY == set()
 
 
-@pytest.mark.parametrize("command", ["--help", "runs", "adapters", "export --help", "run --help", "watch --help"])
+@pytest.mark.parametrize(
+    "command", ["--help", "runs", "adapters", "export --help", "run --help", "watch --help", "fetch --help"]
+)
 def test_commands_without_screens_load_no_textual(command: str) -> None:
     loaded = loaded_after(f"import rung; rung.main({command.split()!r})")
     assert loaded & {"textual", "rich"} == set()

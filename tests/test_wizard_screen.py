@@ -140,7 +140,7 @@ async def test_the_model_page_takes_the_marked_model_and_says_what_fits(demo: Pa
         models.highlighted = models.get_option_index("Qwen/Qwen3-0.6B")
         await pilot.press("enter")
         await until(pilot, lambda: load_project(demo).model.name == "Qwen/Qwen3-0.6B")
-        await until(pilot, lambda: "rung fetch Qwen/Qwen3-0.6B" in shown(app))
+        await until(pilot, lambda: "not here yet: f fetches it (about 1.1 GiB)" in shown(app))
         assert load_recipe(demo / "recipes" / "sft.yaml").model.name == "Qwen/Qwen3-0.6B"
         page(app).query_one("#name", Input).focus()
         await pilot.press(*"./nowhere", "enter")

@@ -64,6 +64,12 @@ def cached_snapshot(name: str, revision: str | None = None) -> Path | None:
     return folder if commit and folder.is_dir() else None
 
 
+def name_of_snapshot(folder: str) -> str | None:
+    """The hub id of the model that a snapshot's folder holds; None for any other folder."""
+    found = re.search(r"/models--([^/]+)--([^/]+)/snapshots/[0-9a-f]{40}/?$", folder)
+    return f"{found[1]}/{found[2]}" if found else None
+
+
 def has_tokenizer(folder: Path) -> bool:
     """Whether a model folder holds a tokenizer too."""
     return any((folder / name).exists() for name in _TOKENIZERS)

@@ -4,6 +4,7 @@ Listing, login and the cache's layout are huggingface_hub's; large files come th
 set last, so that what it named before stays usable until the new commit is whole. Used only inside a worker.
 """
 
+import errno
 import json
 import re
 import shutil
@@ -186,16 +187,25 @@ def _raise_first(ended: set[Future[None]]) -> None:
 
 @contextmanager
 def _alone(name: str, tell: Tell) -> Iterator[None]:
-    """One process at a time brings a model: the others wait for it, and then find what it brought."""
+    """One process at a time brings a model: the others wait for it, and then find what it brought.
+
+    On a file system without locks each goes ahead: what two of them mix up has the wrong hash, and is brought anew.
+    """
     lock_folder = cache_folder() / ".locks" / repository_folder(name).name
     lock_folder.mkdir(parents=True, exist_ok=True)
-    while (held := try_lock(lock_folder / "rung.lock")) is None:
-        tell(bytes_begun(name), None)
-        time.sleep(TICK_SECONDS)
+    try:
+        while (held := try_lock(lock_folder / "rung.lock")) is None:
+            tell(bytes_begun(name), None)
+            time.sleep(TICK_SECONDS)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        held = None
     try:
         yield
     finally:
-        held.release()
+        if held is not None:
+            held.release()
 
 
 def refuse_without_room(name: str, needed: int) -> None:

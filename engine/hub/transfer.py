@@ -19,7 +19,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.hub.cache import PARTIAL
 
-PATIENCE_SECONDS = (0.0, 1.0, 4.0, 10.0, 20.0)
+PATIENCE_SECONDS = (0.0, 1.0, 4.0, 10.0, 30.0, 60.0, 120.0)
 """Waits before each new try in a row that brings nothing; one that brings something starts them anew."""
 _PASSING = (408, 429, 500, 502, 503, 504)
 

@@ -177,7 +177,9 @@ def _notes_on(facts: ModelFacts, model: str) -> list[str]:
     if facts.has_chat_template is False:
         return [f"{model} has no chat template: chat_template is set to plain (headings and its own stop token)"]
     if facts.has_chat_template is None:
-        return [f"{model} is a hub id: its chat template and context are checked when it is loaded"]
+        return [
+            f"{model} is a hub id: its template and context are read when it is there; rung fetch {model} brings it"
+        ]
     return []
 
 

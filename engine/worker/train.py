@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.events import Cancelled, Finished, Phase, Resumed, Stopped
-from engine.files import iterate_json_lines
+from engine.files import iterate_json_lines, read_json, write_json_atomic
+from engine.hub.cache import name_of_snapshot
 from engine.methods import method_module, method_of
 from engine.methods.arguments import OUTPUT_FOLDER
 from engine.methods.rows import StepRows
@@ -193,9 +194,22 @@ def export_artifact(job: Job, checkpoint: Path) -> Path:
     ignore = shutil.ignore_patterns(*_TRAINER_FILES, "rng_state*.pth")
     shutil.copytree(checkpoint, partial, ignore=ignore)
     job.tokenizer.save_pretrained(partial)
+    _name_base(partial)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
     return target
+
+
+def _name_base(adapter: Path) -> None:
+    """Let an adapter over a hub model name that model, and not its place in this machine's cache.
+
+    While it trains that place is right: at each save peft looks there for the base's configuration, else at the hub.
+    """
+    path = adapter / "adapter_config.json"
+    config = read_json(path) if path.exists() else {}
+    name = name_of_snapshot(str(config.get("base_model_name_or_path")))
+    if name is not None:
+        write_json_atomic(path, config | {"base_model_name_or_path": name})
 
 
 def _final_metrics(
