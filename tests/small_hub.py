@@ -102,7 +102,7 @@ def use_hub(hub: SmallHub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make workers ask this hub, with an empty cache and no login, and with patience for a line that is held."""
     settings = {
         "HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1",
-        "HF_HUB_DOWNLOAD_TIMEOUT": "600",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "600", "HF_HUB_ETAG_TIMEOUT": "600",
     }  # fmt: skip
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
