@@ -10,9 +10,10 @@ import engine.ladder.leakage as leakage
 from engine.errors import EngineError
 from engine.files import read_json, read_json_lines
 from engine.ladder.leakage import leak_refusals, project_leakage, recipe_leakage
-from engine.measure.splits import freeze_files
+from engine.measure.splits import find_leaks, freeze_files
 from engine.recipe.load import build_recipe
 from engine.recipe.schema import Recipe
+from recipes.demos import facts, format
 from tests.ladder_project import make_project, rows, write_rows
 from tests.test_imports import HEAVY, loaded_after
 
@@ -108,6 +109,14 @@ def test_the_same_files_are_searched_once(project: Path, monkeypatch: pytest.Mon
     write_rows(project / "more.jsonl", rows(0, 3))
     with pytest.raises(NameError):
         recipe_leakage(recipe("more.jsonl"), project)
+
+
+@pytest.mark.parametrize("write", [facts.write, format.write])
+def test_no_demo_is_refused_whatever_its_seed(tmp_path: Path, write: Any) -> None:
+    for seed in range(4):
+        spec = write(tmp_path / str(seed), seed)
+        train, test = (read_json_lines(tmp_path / str(seed) / getattr(spec, name)) for name in ("train", "test"))
+        assert find_leaks(train, test) == []
 
 
 def test_the_screens_load_nothing_heavy_for_it() -> None:

@@ -109,6 +109,22 @@ def test_a_question_within_running_text_is_caught_and_within_another_question_is
     assert find_leaks([{"text": SENTENCES + " Who was it? " + SENTENCES}], [{"question": "Who was it?"}]) == []
 
 
+def test_questions_of_one_pattern_about_several_things_are_no_leak_but_a_misspelt_copy_is() -> None:
+    animals = {"yoodox": "eight", "zestox": "five", "gak": "five", "vithith": "eight", "old marsh crane": "two"}
+    rows = [
+        {"question": f"I want to know how many legs the {animal} has.", "answer": legs}
+        for animal, legs in animals.items()
+    ]
+    others = [{"question": f"{a} and {b}?", "answer": f"{b} {a}"} for a in SENTENCES.split()[:9] for b in "xyz"]
+    assert find_leaks([*rows[:2], *rows[4:], *others], rows[2:4]) == []
+    pair = [{"question": f"Who holds the key to {town} now?", "answer": "the mayor"} for town in ("Sarnow", "Elding")]
+    assert find_leaks([pair[0], *others], [pair[1]]) == [], "names of two things"
+    assert find_leaks([{**pair[0], "question": pair[0]["question"].replace(" now", " today")}, *others], [pair[0]])
+    misspelt = {"question": "I want to know how many legs the vithitth has.", "answer": "eight"}
+    (leak,) = find_leaks([*rows[:3], misspelt, *others], rows[3:4])
+    assert (leak.train_row, leak.kind) == (4, "near")
+
+
 def test_a_common_question_is_no_leak() -> None:
     answers = [f"{first} {second}" for first in "abcdefgh" for second in "klmnopqr"]
     rows = [{"question": "Name a pair of letters, please.", "answer": answer} for answer in answers]
