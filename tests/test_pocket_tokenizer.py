@@ -44,8 +44,14 @@ def test_known_words_are_one_token_within_a_sentence(tokenizer: PreTrainedTokeni
     assert len(tokenizer.encode(f" {word}", add_special_tokens=False)) == 1
 
 
-def test_an_unknown_word_goes_byte_by_byte(tokenizer: PreTrainedTokenizerBase) -> None:
-    assert len(tokenizer.encode("Zrquvolb", add_special_tokens=False)) == len("Zrquvolb")
+def test_an_unknown_word_is_the_same_syllables_wherever_it_stands(tokenizer: PreTrainedTokenizerBase) -> None:
+    assert tokenizer.tokenize("Suslixmere") == ["Su", "sli", "x", "mere"]
+    assert tokenizer.tokenize(" Suslixmere") == ["Ġ", "Su", "sli", "x", "mere"]
+    assert tokenizer.tokenize("(Suslixmere)") == ["(", "Su", "sli", "x", "mere", ")"]
+
+
+def test_what_has_no_syllables_goes_byte_by_byte(tokenizer: PreTrainedTokenizerBase) -> None:
+    assert len(tokenizer.encode("XQ-7Z", add_special_tokens=False)) == len("XQ-7Z")
 
 
 def test_pad_differs_from_end_and_end_is_the_turn_s_end(tokenizer: PreTrainedTokenizerBase) -> None:
