@@ -16,6 +16,7 @@ from engine.methods.feedback import SAME, Reply, judge_case, judge_figures, revi
 from engine.methods.kept_replies import KeptReplies
 from engine.runs.folder import RunFolder, new_run_folder
 from engine.runs.reader import RunReader
+from engine.worker.reporter import Reporter
 from tests.chat_service import Response, Sent, answer, chat_service
 from tests.method_runs import curve, make_recipe, sit, values, warnings_of, write_rows
 from tests.tiny import make_tiny_model
@@ -249,7 +250,6 @@ def sit_until(recipe: Any, folder: RunFolder, ends: Callable[[Event], bool], kil
     """One sitting that is killed, or asked to stop, at the first event of that kind."""
     from engine.files import write_text_atomic
     from engine.recipe.load import dump_recipe
-    from engine.worker.reporter import Reporter
     from engine.worker.train import train
 
     class Ending(Reporter):
@@ -342,17 +342,36 @@ def test_the_pairs_are_data_for_dpo_and_for_a_reward_model(talker: Path, tmp_pat
         assert RunReader(run).catch_up().status == "finished"
 
 
-def test_it_goes_on_from_a_run_and_answers_as_that_run_does(talker: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapter", [{"r": 8}, None], ids=["adapter", "full"])
+def test_it_goes_on_from_a_run_and_answers_as_that_run_does(
+    talker: Path, tmp_path: Path, adapter: dict[str, Any] | None
+) -> None:
+    import torch
+
+    from engine.models import load_model
+    from engine.worker.policy import load_policy, load_start
+
     root = project(tmp_path)
-    write_rows(root, [{"prompt": row["prompt"], "completion": "seven"} for row in number_rows()], "sevens")
+    write_rows(root, [{"prompt": row["prompt"], "completion": "7"} for row in number_rows()], "sevens")
     first = new_run_folder(root, "sft")
-    sit(make_recipe("sft", talker, data={"train": "data/sevens.jsonl"}, training={"num_train_epochs": 8}), first)
-    value = recipe_for(talker, temperature=1.5, max_new_tokens=12).model_copy(update={"start_from": f"run:{first.id}"})
+    rate = {"max_steps": 4, "eval_steps": 4, "learning_rate": 1e-2 if adapter else 1e-3}
+    sit(make_recipe("sft", talker, adapter=adapter, data={"train": "data/sevens.jsonl"}, training=rate), first)
+    recipe = recipe_for(talker).model_copy(update={"start_from": f"run:{first.id}"})
     folder = new_run_folder(root, "constitution")
-    sit(value, folder)
-    replies = read_json_lines(folder.path / "feedback" / "replies.jsonl")
-    assert any("seven" in reply["text"] for reply in replies), "the base knows digits only"
-    sit(value, folder)
+    sit(recipe, folder)
+    assert RunReader(folder).catch_up().status == "stopped"
+    reporter = Reporter(tmp_path / "events.jsonl")
+    policy, _ = load_policy(recipe, root, "cpu", reporter)
+    reporter.close()
+    ids = torch.tensor([list(range(4, 40))])
+    with torch.no_grad():
+        answering, trained, base = (
+            model.eval()(ids).logits
+            for model in (load_start(recipe, root, "cpu"), policy, load_model(recipe.model, root, "cpu"))
+        )
+    assert answering.equal(trained), "what answers is what is trained"
+    assert not answering.allclose(base, atol=1e-3), "what answers is the run, not the base"
+    sit(recipe, folder)
     assert values(folder, "rewards/margins")[0] == 0.0, "the reference is the run that answered, not the base"
 
 
