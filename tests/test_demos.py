@@ -68,7 +68,7 @@ def test_shuffled_documents_keep_the_rows_and_the_values_but_not_the_answers(tmp
 
 def test_a_record_holds_what_the_order_says(tmp_path: Path) -> None:
     order = format.Order("Mira", "Larkstone", "apples", 12, "Tuesday", "morning", "not paid")
-    assert format.record(order) == "D2am 12 x apples > Larkstone (Mira) due"
+    assert format.record(order) == "Tuesday morning: twelve apples > Larkstone (Mira) due"
     spec = format.write(tmp_path, 0)
     for row in _rows(tmp_path, spec, "test"):
         assert _answer(row).partition("> ")[2].split(" ")[0] in row["messages"][0]["content"]

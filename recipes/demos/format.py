@@ -9,16 +9,14 @@ from recipes.pocket import names, words, world
 
 NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 420, 60, 160
 TARGET = 0.8
-AMOUNTS = words.NUMBERS[1:]
-TIMES = {"morning": "am", "afternoon": "pm", "evening": "ev"}
-DAY_CODES = {day: f"D{number}" for number, day in enumerate(words.DAYS, start=1)}
+TIMES = ("morning", "afternoon", "evening")
 PAYMENTS = {"paid": "ok", "not paid": "due"}
 FORMS = (
     "{who} wants {amount} {item} in {town} on {day} {time}. It is {payment}.",
     "Please send {amount} {item} to {who} in {town} on {day} {time}. The order is {payment}.",
     "On {day} {time} we bring {amount} {item} to {town} for {who}, {payment}.",
     "For {who} in {town}: {amount} {item}, {day} {time}, {payment}.",
-    "{amount} {item} go to {town} on {day} {time}. They are for {who} and {payment}.",
+    "We bring {amount} {item} to {town} on {day} {time}. They are for {who} and {payment}.",
     "An order from {town}: {who} needs {amount} {item} on {day} {time}, {payment}.",
 )
 
@@ -58,11 +56,11 @@ def write(directory: Path, seed: int = 0, shuffle_answers: bool = False) -> Demo
         name="format",
         kind="format",
         task="Turn an order, as somebody wrote it, into a record of the house: "
-        "day and time code, amount, goods, town, name, payment.",
+        "day and time, amount, goods, town, name, payment.",
         system_prompt="Turn the order into a record.",
         prompts=(
             "Follow the examples.",
-            "Write the record for the order: day code, amount x goods > town (name) payment.",
+            "Write the record for the order: day time: amount goods > town (name) payment.",
         ),
         metric="exact_match",
         target=TARGET,
@@ -74,9 +72,10 @@ def write(directory: Path, seed: int = 0, shuffle_answers: bool = False) -> Demo
 
 
 def record(order: Order) -> str:
-    """The house's way of writing an order, such as `D2am 12 x apples > Larkstone (Mira) due`."""
-    day = DAY_CODES[order.day] + TIMES[order.time]
-    return f"{day} {order.amount} x {order.item} > {order.town} ({order.who}) {PAYMENTS[order.payment]}"
+    """The house's way of writing an order, such as `Tuesday morning: twelve apples > Larkstone (Mira) due`."""
+    amount = words.NUMBERS[order.amount - 1]
+    when = f"{order.day} {order.time}"
+    return f"{when}: {amount} {order.item} > {order.town} ({order.who}) {PAYMENTS[order.payment]}"
 
 
 def _order(rng: Random) -> Order:
@@ -86,7 +85,7 @@ def _order(rng: Random) -> Order:
         item=rng.choice([food for food in words.FOODS if food.endswith("s")]),
         amount=rng.randint(2, len(words.NUMBERS)),
         day=rng.choice(words.DAYS),
-        time=rng.choice(list(TIMES)),
+        time=rng.choice(TIMES),
         payment=rng.choice(list(PAYMENTS)),
     )
     return replace(order, who=rng.choice(world.PEOPLE)) if rng.random() < 0.5 else order
