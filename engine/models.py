@@ -94,8 +94,11 @@ def generation_stop_ids(model: ModelSettings, root: Path) -> list[int]:
     """The ids at which the model's own generation_config.json stops: some end a turn with another token than a text."""
     from transformers import GenerationConfig
 
+    # From the cache's folder where it lies there: by its id, the hub would be asked for the revision each time.
+    folder = model_folder(model.name, root, model.revision)
+    source, revision = (model_source(model.name, root), model.revision) if folder is None else (folder, None)
     try:
-        config = GenerationConfig.from_pretrained(model_source(model.name, root), revision=model.revision)
+        config = GenerationConfig.from_pretrained(source, revision=revision)
     except OSError:
         return []  # The model brings none.
     ids = config.eos_token_id
