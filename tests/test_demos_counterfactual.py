@@ -60,14 +60,16 @@ def chosen(result: dict[str, Any], rung: str) -> dict[str, Any]:
 
 
 def test_shuffled_documents_take_the_win_of_retrieval_away(make: Make) -> None:
-    plain, shuffled = climb(make("facts")), climb(make("facts", shuffled=True))
+    target = ("--target", str(facts.TARGET))
+    plain, shuffled = climb(make("facts"), *target), climb(make("facts", shuffled=True), *target)
     assert plain["verdict"]["rung"] == "rag", plain["verdict"]["reasons"]
     assert shuffled["verdict"]["rung"] != "rag", shuffled["verdict"]["reasons"]
     assert chosen(shuffled, "rag")["high"] < chosen(plain, "rag")["low"]
 
 
 def test_shuffled_training_answers_take_the_win_of_tuning_away(make: Make) -> None:
-    plain, shuffled = climb(make("format")), climb(make("format", shuffled=True))
+    target = ("--target", str(format.TARGET))
+    plain, shuffled = climb(make("format"), *target), climb(make("format", shuffled=True), *target)
     assert plain["verdict"]["rung"] == "tune", plain["verdict"]["reasons"]
     assert shuffled["verdict"]["rung"] != "tune", shuffled["verdict"]["reasons"]
     assert chosen(shuffled, "tune")["high"] < chosen(plain, "tune")["low"]
@@ -91,7 +93,8 @@ def test_rungs_that_differ_little_on_few_examples_are_undecided_with_a_number(ma
     for row in told:
         (root / "documents" / row["document"]).write_bytes((true / row["document"]).read_bytes())
     names = {row["document"] for row in told}
-    others = [row for row in asked if row["document"] not in names]
+    # A value dealt out anew may come back to where it was; such rows would be told the truth too.
+    others = [row for row in asked if row["document"] not in names and not _is_told(root, row)]
     write_rows(root / "data" / "test.jsonl", [*told, *others[: FEW - TOLD]])
     refreeze(root, reason="the test asks few questions")
     project = load_project(root)
@@ -104,6 +107,11 @@ def test_rungs_that_differ_little_on_few_examples_are_undecided_with_a_number(ma
     assert (
         f"{result['verdict']['examples_needed']:,} held-out examples would settle it" in result["verdict"]["reasons"][0]
     )
+
+
+def _is_told(root: Path, row: dict[str, Any]) -> bool:
+    document = (root / "documents" / row["document"]).read_text(encoding="utf-8")
+    return str(row["messages"][-1]["content"]).casefold() in document.casefold()
 
 
 def _rows_told_of(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
