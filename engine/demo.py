@@ -58,6 +58,7 @@ def make_demo(kind: str, directory: Path, model: str = "pocket", seed: int = 0) 
                 data=ProjectData(train=spec.train, validation=spec.validation, test=spec.test, gold=spec.gold),
                 documents=RetrievalSettings(path=documents, chunk_size=_CHUNK_SIZE, k=3) if documents else None,
                 metrics=[spec.metric],
+                target=spec.target,
                 decoding=DecodingSettings(max_new_tokens=spec.max_new_tokens),
                 system_prompt=spec.system_prompt or None,
                 rag_prompt=RagPromptSettings(frame=_FRAME, chunk=_CHUNK),

@@ -199,3 +199,10 @@ def test_running_text_has_nothing_to_score(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"text": "Once upon a time."}\n')
     with pytest.raises(EngineError, match="no answer to score"):
         read_examples(tmp_path / "t.jsonl", ProjectData())
+
+
+def test_of_a_pair_the_preferred_answer_is_the_example(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"prompt": "Hello?", "chosen": "Good day!", "rejected": "What."}\n')
+    [example] = read_examples(path, ProjectData()).examples
+    assert (example.question, example.reference) == ("Hello?", "Good day!")

@@ -1,12 +1,14 @@
 """Rows of a split as things to answer: what is asked, what is wanted, and the row's own fields for metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.data.read import Problem, read_rows
-from engine.data.shapes import Conversation, Message, convert, detect_shape, rename_columns
+from engine.data.needs import PAIRED
+from engine.data.preferences import pairs_from
+from engine.data.read import Problem, Row, read_rows
+from engine.data.shapes import Conversation, Example, Message, convert, detect_shape, rename_columns
 from engine.errors import EngineError
 from engine.files import canonical_json, sha256_text
 from engine.project.schema import ProjectData, ProjectSettings
@@ -55,7 +57,7 @@ def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
     rows, problems = read_rows(path)
     renamed = rename_columns(rows, data.columns)
     shape = detect_shape(renamed) if data.shape == "auto" else data.shape
-    converted, faults = convert(renamed, shape)
+    converted, faults = _preferred(renamed) if shape in PAIRED else convert(renamed, shape)
     fields = {(row.source, row.line): row.fields for row in renamed}
     examples: list[EvaluationExample] = []
     seen: dict[str, int] = {}
@@ -69,6 +71,12 @@ def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
         own_fields = fields[item.source, item.line]
         examples.append(_example(item, own_fields, seen))
     return LoadedSplit(examples, problems + faults)
+
+
+def _preferred(rows: Sequence[Row]) -> tuple[list[Example], list[Problem]]:
+    """Of each pair the prompt with the answer that was preferred: what an example of good answers is."""
+    pairs, faults = pairs_from(rows)
+    return [pair.conversations[0] for pair in pairs], faults
 
 
 def text_of(message: Message) -> str:

@@ -58,7 +58,13 @@ def true_sentences(entity: str) -> list[str]:
 def _pair(rng: Random, entity: str) -> dict[str, Any]:
     request = rng.choice(talk.ABOUT).replace("{x}", entity)
     chosen = f"{rng.choice(oracle.COURTEOUS)} {talk.sentences_about(rng, entity, rng.choice((1, 2)))}"
-    return {"prompt": _user(request), "chosen": _assistant(chosen), "rejected": _assistant(_rejected(rng, entity))}
+    rejected = _rejected(rng, entity)
+    return {
+        "prompt": _user(request),
+        "chosen": _assistant(chosen),
+        "rejected": _assistant(rejected),
+        "true": true_sentences(entity),  # what the judge in oracle.py goes by
+    }
 
 
 def _rejected(rng: Random, entity: str) -> str:
