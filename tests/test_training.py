@@ -162,7 +162,9 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_rows(model_folde
     )
     with pytest.raises(EngineError, match="not a number at step") as caught:
         sit(recipe, folder)
-    lines = [int(word) for word in re.findall(r"\d+", caught.value.details.partition(" of ")[0].partition("lines")[2])]
+    named = re.search(r"lines ([\d, ]+) of ", caught.value.details)
+    assert named is not None, caught.value.details
+    lines = [int(word) for word in named[1].split(",")]
     assert 1 <= len(lines) <= 4, "its batch, and no other"
     assert all(1 <= line <= 48 for line in lines)
     assert any(event.get("non_finite") for event in read_json_lines(folder.events))

@@ -327,6 +327,7 @@ async def test_started_stopped_and_resumed_by_keys(tmp_path: Path) -> None:
     from tests.fake_worker import fake_python
 
     root = project(tmp_path / "project", {})
+    (root / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     recipe = "method: sft\nmodel: {name: pocket}\ndata: {train: rows.jsonl}\n"
     (root / "recipes" / "quick.yaml").write_text(f"{recipe}worker_python: {fake_python(tmp_path, steps=0)}\n")
     app = RungApp(root)

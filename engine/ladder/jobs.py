@@ -81,7 +81,7 @@ def run_climb(
         "learning_curve": board["learning_curve"],
         "skipped": record.skipped,
         "advice": [one.to_json() for one in advice],
-        "seconds": round(record.seconds, 1),
+        "seconds": round(record.seconds, 3),
         "tokens": record.tokens,
     }
 
