@@ -9,6 +9,7 @@ from recipes.pocket import names, words, world
 
 NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 420, 60, 160
 TARGET = 0.8
+MOST_IN_COMMON = 5  # of an order's seven fields
 TIMES = ("morning", "afternoon", "evening")
 PAYMENTS = {"paid": "ok", "not paid": "due"}
 FORMS = (
@@ -41,7 +42,11 @@ def write(directory: Path, seed: int = 0, shuffle_answers: bool = False) -> Demo
     but not what belongs in it.
     """
     rng = Random(f"format {seed}")
-    orders = [_order(rng) for _ in range(NUM_TRAIN + NUM_VALIDATION + NUM_TEST)]
+    orders = [_order(rng) for _ in range(NUM_TRAIN)]
+    while len(orders) < NUM_TRAIN + NUM_VALIDATION + NUM_TEST:
+        order = _order(rng)
+        if not any(_alike(order, trained) for trained in orders[:NUM_TRAIN]):
+            orders.append(order)
     texts = [_text(rng, order) for order in orders]
     records = [record(order) for order in orders]
     if shuffle_answers:
@@ -89,6 +94,11 @@ def _order(rng: Random) -> Order:
         payment=rng.choice(list(PAYMENTS)),
     )
     return replace(order, who=rng.choice(world.PEOPLE)) if rng.random() < 0.5 else order
+
+
+def _alike(one: Order, other: Order) -> bool:
+    """Whether two orders have so much in common that the one gives the other's record away."""
+    return sum(value == vars(other)[name] for name, value in vars(one).items()) >= MOST_IN_COMMON
 
 
 def _text(rng: Random, order: Order) -> str:
