@@ -54,11 +54,11 @@ def test_a_damaged_state_is_told_with_its_file(tmp_path: Path, text: str) -> Non
 
 def test_settings_are_changed_field_by_field_and_refused_where_they_do_not_fit(demo: Path) -> None:
     before = (demo / "rung.yaml").read_text()
-    change_project(demo, {"target": None})
+    change_project(demo, {"target": 0.8})
     assert (demo / "rung.yaml").read_text() == before, "nothing changes, so nothing is written"
-    changed = change_project(demo, {"target": 0.8, "situation.wants": ["facts"], "few_shot.k": 2})
+    changed = change_project(demo, {"target": 0.6, "situation.wants": ["facts"], "few_shot.k": 2})
     assert load_project(demo) == changed
-    assert (changed.target, changed.situation.wants, changed.few_shot.k) == (0.8, ["facts"], 2)
+    assert (changed.target, changed.situation.wants, changed.few_shot.k) == (0.6, ["facts"], 2)
     with pytest.raises(EngineError) as raised:
         change_project(demo, {"prompt_template": "no placeholder"})
     assert "prompt_template lacks {question}" in raised.value.details

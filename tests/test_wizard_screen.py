@@ -125,7 +125,7 @@ async def test_a_value_that_cannot_be_is_marked_and_not_written(demo: Path) -> N
         await until(
             pilot, lambda: load_recipe(demo / "recipes" / "sft.yaml").training.learning_rate == float(rate.value)
         )
-    assert load_project(demo).target is None
+    assert load_project(demo).target == 0.8
 
 
 async def test_the_model_page_takes_the_marked_model_and_says_what_fits(demo: Path) -> None:
