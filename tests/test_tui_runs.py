@@ -79,6 +79,21 @@ async def test_words_filter_the_table(tmp_path: Path) -> None:
         assert app.screen.query_one("#filter", Input).value == ""
 
 
+async def test_escape_leaves_the_filter_first_and_then_one_screen_only(tmp_path: Path) -> None:
+    app = RungApp(project(tmp_path, THREE_RUNS), run="20251122-180500-dpo-77c0")
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, settled(app, 3))
+        for name in ("adapters", "runs"):
+            app.open_screen(name)
+            await pilot.pause()
+        below = list(app.screen_stack)[:-1]
+        assert isinstance(app.screen, RunsScreen) and len(below) == 2
+        await pilot.press("slash", *"dpo", "escape")
+        assert isinstance(app.screen, RunsScreen) and not app.screen.query_one("#filter", Input).display
+        await pilot.press("escape")
+        assert list(app.screen_stack) == below
+
+
 async def test_several_live_runs_and_new_ones_show_as_they_go(tmp_path: Path) -> None:
     root = project(tmp_path, {LIVE: "sft-two-gpus", "20251123-094000-sft-0001": "sft-two-gpus"})
     folders = [RunFolder((root / "runs" / run).resolve()) for run in (LIVE, "20251123-094000-sft-0001")]

@@ -39,6 +39,8 @@ class RunsScreen(RungScreen):
         Binding("x", "cancel", "cancel", tooltip="end without saving; asks first"),
         Binding("k", "checkpoint", "checkpoint", show=False, tooltip="save now and go on"),
         Binding("R", "resume", "resume", tooltip="go on from the last checkpoint"),
+        # Before the app's own: the filter is left before the screen is.
+        Binding("escape", "show_all", "show all", show=False, tooltip="all runs again; then to the screen before"),
     ]
 
     def __init__(self) -> None:
@@ -161,7 +163,7 @@ class RunsScreen(RungScreen):
         box.display = True
         box.focus()
 
-    def key_escape(self) -> None:
+    def action_show_all(self) -> None:
         """Clear the filter, or leave the screen."""
         box = self.query_one("#filter", Input)
         if not box.display:
