@@ -1,11 +1,12 @@
 """What a run survives: too little memory, a disk that fills up, a recipe or rows that changed in between."""
 
+import errno
 import json
 import resource
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,6 +20,7 @@ from engine.runs.launch import resume_run
 from engine.runs.lock import is_locked, try_lock
 from engine.runs.reader import RunReader, read_run
 from engine.worker.checkpoints import latest_checkpoint, verify_checkpoint
+from engine.worker.failures import last_words
 from engine.worker.recovery import with_smaller_batch
 from tests.method_runs import chat_rows, curve, make_recipe, pair_rows, sit, warnings_of, write_rows
 from tests.tiny import make_tiny_model
@@ -239,3 +241,11 @@ def test_overrides_of_a_resume_are_kept_in_the_runs_recipe(
     resume_run(folder, ["recipe_changed"])
     resume_run(folder, ["data_changed", "recipe_changed"])
     assert load_recipe(folder.recipe).overrides == ["recipe_changed", "data_changed"]
+
+
+@pytest.mark.parametrize("work", ["training", "evaluation", "download"])
+def test_the_last_words_name_what_broke(work: Literal["training", "evaluation", "download"]) -> None:
+    full = last_words(OSError(errno.ENOSPC, "No space left on device"), True, work)
+    assert full.message == "The disk is full" and full.hint.startswith("free space")
+    assert ("checkpoint" in full.hint) == (work == "training")
+    assert last_words(ZeroDivisionError("division by zero"), True, work).message == f"The {work} stopped on an error"

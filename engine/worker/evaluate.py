@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sys
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -16,30 +15,18 @@ from engine.ladder.launch import JOB_FILE, RESULT_FILE
 from engine.project.load import load_project
 from engine.runs.folder import RunFolder
 from engine.runs.launch import root_of
-from engine.runs.lock import HeldLock, lock_within, try_lock
+from engine.runs.lock import HeldLock, try_lock
 from engine.runs.requests import take_requests
+from engine.worker.failures import is_disk_full, last_words
 from engine.worker.reporter import Reporter
+from engine.worker.sitting import sit
 
 TURN_SECONDS = 0.5
 
 
 def main(path: Path) -> int:
     """Do the job in the folder `path` to its end. Exit code 0, or 1 when it failed."""
-    folder = RunFolder(path.resolve())
-    lock = lock_within(folder.lock, 2.0)
-    if lock is None:
-        print(f"{folder.path.name} is going on already", file=sys.stderr)
-        return 1
-    reporter = Reporter(folder.events)
-    job = _Job(folder, reporter)
-    signal.signal(signal.SIGTERM, job.on_signal)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        return job.run()
-    finally:
-        reporter.close()
-        lock.release()
+    return sit(path, _Job, lambda _folder: None)
 
 
 class _StopAsked(Exception):
@@ -77,9 +64,9 @@ class _Job:
             return 1
         except Exception as error:  # noqa: BLE001 the last word of a job, whatever broke: the edge of the process
             traceback.print_exc()
-            details = "".join(traceback.format_exception_only(error)).strip()
-            hint = f"the end of {self._folder.log.name} has the whole story"
-            self._reporter.write(Failed("The evaluation stopped on an error", details, hint, resumable=True))
+            if is_disk_full(error):
+                self._reporter.free_reserve()
+            self._reporter.write(last_words(error, resumable=True, work="evaluation"))
             return 1
         finally:
             if turn is not None:

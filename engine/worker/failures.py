@@ -3,6 +3,7 @@
 import errno
 import re
 import traceback
+from typing import Literal
 
 from engine.events import Failed
 
@@ -11,17 +12,29 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_TEXT = re.compile(r"No space left on device|File too large|Disk quota exceeded|PytorchStreamWriter failed")
 
 
-def last_words(error: Exception, resumable: bool) -> Failed:
-    """The `failed` event for an error that no person's message stands behind."""
+Work = Literal["training", "evaluation", "download"]
+_AFTER_FULL_DISK: dict[Work, str] = {
+    "training": "free space, then resume: every checkpoint there is whole",
+    "evaluation": "free space, then give the same command: answers that are on disk are not asked for again",
+    "download": "free space, then give the same command: what has come is kept",
+}
+_AFTER_FULL_MEMORY: dict[Work, str] = {
+    "training": "lower training.per_device_train_batch_size or data.max_length, or set training.gradient_checkpointing",
+    "evaluation": "end what else uses the memory, or take a smaller model or model.quantization",
+    "download": "end what else uses the memory",
+}
+
+
+def last_words(error: Exception, resumable: bool, work: Work = "training") -> Failed:
+    """The `failed` event for an error that no person's message stands behind; `work` is what broke."""
     said = "".join(traceback.format_exception_only(error)).strip()
     if is_disk_full(error):
-        return Failed("The disk is full", said, "free space, then resume: every checkpoint there is whole", resumable)
+        return Failed("The disk is full", said, _AFTER_FULL_DISK[work], resumable)
     if is_out_of_memory(error):
-        hint = "lower training.per_device_train_batch_size or data.max_length, or set training.gradient_checkpointing"
-        return Failed("The memory is full", said.splitlines()[0], hint, resumable)
+        return Failed("The memory is full", said.splitlines()[0], _AFTER_FULL_MEMORY[work], resumable)
     if isinstance(error, OSError):
         return Failed("A file can't be read or written", said, "the end of worker.log has the whole story", resumable)
-    return Failed("The training stopped on an error", said, "the end of worker.log has the whole story", resumable)
+    return Failed(f"The {work} stopped on an error", said, "the end of worker.log has the whole story", resumable)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sys
 import traceback
 from dataclasses import asdict
 from pathlib import Path
@@ -16,33 +15,22 @@ from engine.files import read_json, write_json_atomic
 from engine.hub.cache import bytes_begun, cached_model, is_offline
 from engine.hub.download import Fetched, fetch_model
 from engine.runs.folder import RunFolder
-from engine.runs.lock import lock_within
 from engine.runs.requests import take_requests
 from engine.worker.download_events import DownloadEvents
 from engine.worker.failures import is_disk_full, last_words
 from engine.worker.reporter import Reporter
+from engine.worker.sitting import sit
 
 
 def main(path: Path) -> int:
     """Bring the model that the job in the folder `path` names. Exit code 0, or 1 when it failed."""
-    folder = RunFolder(path.resolve())
-    lock = lock_within(folder.lock, 2.0)
-    if lock is None:
-        print(f"{folder.path.name} is going on already", file=sys.stderr)
-        return 1
-    # What earlier sittings said is of no use to anybody: what they brought is in the cache.
+    return sit(path, _Job, _forget_earlier)
+
+
+def _forget_earlier(folder: RunFolder) -> None:
+    """What earlier sittings said is of no use to anybody: what they brought is in the cache."""
     folder.events.unlink(missing_ok=True)
     (folder.path / RESULT_FILE).unlink(missing_ok=True)
-    reporter = Reporter(folder.events)
-    job = _Job(folder, reporter)
-    signal.signal(signal.SIGTERM, job.on_signal)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        return job.run()
-    finally:
-        reporter.close()
-        lock.release()
 
 
 class _StopAsked(Exception):
@@ -89,7 +77,7 @@ class _Job:
             traceback.print_exc()
             if is_disk_full(error):
                 self._reporter.free_reserve()
-            self._reporter.write(last_words(error, resumable=True))
+            self._reporter.write(last_words(error, resumable=True, work="download"))
             return 1
 
     def _fetch(self, name: str, revision: str | None, code: bool) -> Fetched:
