@@ -90,8 +90,11 @@ async def test_a_chart_without_data_says_why() -> None:
 async def test_any_size_is_drawn(size: tuple[int, int]) -> None:
     app = ChartApp()
     async with app.run_test(size=size) as pilot:
-        app.query_one(Recording).show([falling(30)])
+        chart = app.query_one(Recording)
+        chart.show([falling(30)])
         await pilot.pause()
+        drawn = [chart.render_line(y).cell_length for y in range(chart.size.height)]
+        assert drawn == [chart.size.width] * chart.size.height
 
 
 async def test_a_click_puts_the_cursor_and_a_resize_redraws() -> None:
@@ -132,6 +135,8 @@ async def test_a_run_may_go_on_or_go_back_between_two_redraws(kept: int, more: i
         chart.action_zoom(0.5)
         await pilot.resize_terminal(70, 18)
         chart.action_reset_view()
+        await pilot.pause()
+        assert chart.window == Window() and chart.render_line(1).cell_length == chart.size.width
 
 
 async def test_curves_may_grow_while_they_are_shown() -> None:
