@@ -1,5 +1,7 @@
 """The advice: one test for each row of the decision table, and for each shape of evidence."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.ladder.advice import Action, Advice, DataFacts, Evidence, MachineFacts, Reading, advise
@@ -62,6 +64,22 @@ def test_a_prompt_that_clears_the_target_means_stop() -> None:
     assert advice[0].action == "stop" and "0.950 [0.910, 0.973] on 200" in advice[0].evidence
     unsure = advise(["format"], PLENTY, evidence=Evidence(prompt=score(17, 20)), target=0.8)
     assert "stop" not in actions(unsure)
+
+
+def test_the_lowest_rung_that_clears_the_target_means_stop_and_nothing_is_left_to_mend() -> None:
+    good, missed = score(190, 200), Reading(60, 0, 0)
+    tuned = Evidence(prompt=score(0, 200), rag=score(0, 200), tune=good, reading=missed)
+    advice = advise([], PLENTY, evidence=tuned, target=0.8)
+    assert actions(advice) == ["stop"] and "the tuned model is" in advice[0].text
+    both = advise([], PLENTY, evidence=Evidence(rag=good, tune=good), target=0.8)
+    assert [item.text for item in both] == ["Stop here: retrieval is good enough."]
+    assert actions(advise([], PLENTY, evidence=tuned, target=0.99)) == ["fix_retrieval"]
+
+
+def test_where_less_is_better_the_upper_end_of_the_interval_clears_the_target() -> None:
+    less = replace(PLENTY, more_is_better=False)
+    assert actions(advise([], less, evidence=Evidence(prompt=score(190, 200)), target=0.8)) == []
+    assert actions(advise([], less, evidence=Evidence(prompt=score(10, 200)), target=0.8)) == ["stop"]
 
 
 def test_found_but_wrong_means_tune() -> None:

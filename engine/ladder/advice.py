@@ -26,7 +26,7 @@ Action = Literal[
 class DataFacts:
     """What there is to work with.
 
-    `learning_curve` is (training rows, score), from training on subsets; `more_is_better` is said of that score.
+    `learning_curve` is (training rows, score), from training on subsets; `more_is_better` is said of the metric.
     """
 
     train_rows: int = 0
@@ -108,15 +108,27 @@ def advise(
 
 
 def _by_evidence(data: DataFacts, found: Evidence, target: float | None) -> list[Advice]:
-    given: list[Advice] = []
-    if target is not None and found.prompt is not None and found.prompt.low >= target:
-        given.append(
-            Advice("stop", "Stop here: the model with its prompt is good enough.", _against(found.prompt, target))
-        )
-    if found.reading is not None and found.reading.questions:
+    given = _by_target(found, target, data.more_is_better)
+    # What would mend retrieval or reading is of no use once a rung is good enough.
+    if not given and found.reading is not None and found.reading.questions:
         given += _by_reading(found.reading)
     given += _by_curve(data.learning_curve, data.more_is_better)
     return given
+
+
+def _by_target(found: Evidence, target: float | None, more_is_better: bool) -> list[Advice]:
+    """To stop at the lowest rung whose whole interval clears the target."""
+    if target is None:
+        return []
+    rungs = (
+        (found.prompt, "the model with its prompt is"),
+        (found.rag, "retrieval is"),
+        (found.tune, "the tuned model is"),
+    )
+    for score, named in rungs:
+        if score is not None and (score.low >= target if more_is_better else score.high <= target):
+            return [Advice("stop", f"Stop here: {named} good enough.", _against(score, target))]
+    return []
 
 
 def _by_reading(reading: Reading) -> list[Advice]:
