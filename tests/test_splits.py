@@ -156,6 +156,55 @@ def test_a_common_instruction_does_not_glue_all_rows_together() -> None:
     assert len(partition(same_question, SplitPlan()).rows["test"]) == 60
 
 
+def turns(*said: str) -> list[dict[str, str]]:
+    return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(said)]
+
+
+def as_pair(opening: str, further: list[str], answer: str, other: str) -> dict[str, Any]:
+    return {"prompt": turns(opening, *further), "chosen": turns("", answer)[1:], "rejected": turns("", other)[1:]}
+
+
+def as_transcripts(opening: str, further: list[str], answer: str, other: str) -> dict[str, Any]:
+    said = (
+        "".join(f"\n\n{('Human', 'Assistant')[at % 2]}: {text}" for at, text in enumerate([opening, *further]))
+        + "\n\nAssistant: "
+    )
+    return {"chosen": said + answer, "rejected": said + other}
+
+
+def as_messages(opening: str, further: list[str], answer: str, other: str) -> dict[str, Any]:
+    return {"messages": turns(opening, *further, answer)}
+
+
+def as_sharegpt(opening: str, further: list[str], answer: str, other: str) -> dict[str, Any]:
+    names = {"user": "human", "assistant": "gpt"}
+    said = turns(opening, *further, answer)
+    return {"conversations": [{"from": names[turn["role"]], "value": turn["content"]} for turn in said]}
+
+
+@pytest.mark.parametrize("write", [as_pair, as_transcripts, as_messages, as_sharegpt])
+def test_a_conversation_is_never_parted(write: Any) -> None:
+    """Three branches of each, of different lengths, that have nothing in common but how they begin."""
+    words = iter([row["question"] for row in make_rows(1_200)])
+    rows, tree = [], []
+    for number in range(60):
+        opening = next(words)
+        for further in ([], [next(words), next(words)], [next(words), next(words)]):
+            rows.append(write(opening, further, next(words), next(words)))
+            tree.append(number)
+    found = partition(rows, SplitPlan(keep_near_duplicates_together=False))
+    where = {name: {tree[index] for index in part} for name, part in found.rows.items()}
+    assert where["train"] and where["validation"] and where["test"]
+    assert not where["train"] & where["test"] and not where["train"] & where["validation"]
+    assert not where["test"] & where["validation"]
+
+
+def test_a_way_to_begin_is_no_conversation() -> None:
+    words = iter([row["question"] for row in make_rows(1_000)])
+    rows = [as_messages("Hello!", [next(words), next(words)], next(words), "") for _ in range(200)]
+    assert len(partition(rows, SplitPlan()).rows["test"]) == 40
+
+
 def test_what_cannot_be_divided_is_refused() -> None:
     with pytest.raises(EngineError, match="2 rows can't be split"):
         partition(make_rows(2), SplitPlan())

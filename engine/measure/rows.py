@@ -30,7 +30,7 @@ def row_parts(row: Row) -> tuple[str, str]:
     """What is asked in the row, and what is answered. Of running text, and of unknown rows, all is the answer."""
     for field in ("messages", "conversations"):
         if isinstance(row.get(field), list) and row[field]:
-            turns = [_text(turn) for turn in row[field]]
+            turns = [text_of(turn) for turn in row[field]]
             return "\n".join(turns[:-1]), turns[-1]
     for asked, answered in _FIELDS:
         if asked and asked[0] not in row or answered and answered[0] not in row:
@@ -55,24 +55,24 @@ def plain_words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _canonical(row: Row) -> str:
-    # Unlike canonical_json this takes what Parquet and Python's JSON may hold: dates and NaN.
-    return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-
-
-def _joined(values: Iterable[Any]) -> str:
-    return "\n".join(text for text in map(_text, values) if text)
-
-
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """The strings in a value: of a chat turn its content, of a list those of its items."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
         for name in ("content", "value", "text"):
             if name in value:
-                return _text(value[name])
+                return text_of(value[name])
         return _joined(value.values())
     if isinstance(value, Sequence):
         return _joined(value)
     return "" if value is None else str(value)
+
+
+def _canonical(row: Row) -> str:
+    # Unlike canonical_json this takes what Parquet and Python's JSON may hold: dates and NaN.
+    return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return "\n".join(text for text in map(text_of, values) if text)
