@@ -40,6 +40,9 @@ class Started(Event):
     pid: int = _about("process id on that host; for people, never used to tell whether the run is alive")
     devices: list[str] = _about("cpu, or a name and UUID for each GPU")
     world_size: int = _about("number of training processes")
+    oom_kills: dict[str, int] = _about(
+        "the kernel's count of processes killed for want of memory so far, by the counter's file", default_factory=dict
+    )
 
 
 @dataclass(frozen=True)
@@ -262,6 +265,11 @@ EVENT_TYPES: dict[str, type[Event]] = {
         Resumed, StopRequested, Recovered, Warned, Finished, Stopped, Cancelled, Preempted, Failed,
     )
 }  # fmt: skip
+
+
+def to_message(event: Event) -> dict[str, Any]:
+    """The event as a message of a worker that speaks over a pipe: its type and fields, without number and time."""
+    return {"type": event.type} | {item.name: _plain(getattr(event, item.name)) for item in fields(event)}
 
 
 def to_json_line(event: Event, sequence: int, time: float) -> str:

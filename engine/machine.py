@@ -28,11 +28,12 @@ def machine_memory() -> MachineMemory:
 
 def cgroup_memory(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUPS) -> MachineMemory | None:
     """Memory of the tightest limited control group (version 2 or 1) that this process is in; None without a limit."""
-    limited = [memory for folder in _own_folders(root, own) if (memory := _read_group(folder)) is not None]
+    limited = [memory for folder in own_cgroup_folders(root, own) if (memory := _read_group(folder)) is not None]
     return min(limited, key=lambda memory: memory.total, default=None)
 
 
-def _own_folders(root: Path, own: Path) -> list[Path]:
+def own_cgroup_folders(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUPS) -> list[Path]:
+    """The folders of the control groups (version 2 or 1) that this process is in, the innermost first."""
     try:
         lines = own.read_text().splitlines()
     except OSError:
@@ -56,7 +57,9 @@ def _read_group(folder: Path) -> MachineMemory | None:
     ):
         limit, used = _read_number(folder / limit_name), _read_number(folder / used_name)
         if limit is not None and used is not None:
-            return MachineMemory(used=max(0, used - _read_statistic(folder / "memory.stat", cache_name)), total=limit)
+            return MachineMemory(
+                used=max(0, used - (read_statistic(folder / "memory.stat", cache_name) or 0)), total=limit
+            )
     return None
 
 
@@ -68,9 +71,10 @@ def _read_number(path: Path) -> int | None:
         return None
 
 
-def _read_statistic(path: Path, name: str) -> int:
+def read_statistic(path: Path, name: str) -> int | None:
+    """The number behind `name` in one of the kernel's files of names and numbers; None where it isn't there."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)

@@ -263,7 +263,7 @@ class RungApp(App[None]):
     def on_liveness_read(self, message: LivenessRead) -> None:
         run = self.runs[message.run]
         was_live = run.live
-        run.alive = message.alive
+        run.alive, run.out_of_memory = message.alive, message.out_of_memory
         self._updated(run, was_live)
 
     def on_log_read(self, message: LogRead) -> None:

@@ -25,10 +25,10 @@ class EventsRead(Message):
 
 
 class LivenessRead(Message):
-    """Whether a run's worker lives."""
+    """Whether a run's worker lives; with `out_of_memory`, the kernel has probably killed it."""
 
-    def __init__(self, run: str, alive: bool) -> None:
-        self.run, self.alive = run, alive
+    def __init__(self, run: str, alive: bool, out_of_memory: bool = False) -> None:
+        self.run, self.alive, self.out_of_memory = run, alive, out_of_memory
         super().__init__()
 
 

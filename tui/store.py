@@ -18,6 +18,7 @@ class WatchedRun:
     recipe: dict[str, Any] = field(default_factory=dict)
     state: RunState = field(default_factory=RunState)
     alive: bool | None = None
+    out_of_memory: bool = False
     caught_up: bool = False
     log_text: str = ""
     # Counts resumes: what was computed from a curve before one no longer holds after it.

@@ -15,6 +15,7 @@ from typing import Any
 from textual.message import Message
 
 from engine.events import TERMINAL_TYPES
+from engine.oom_kills import was_probably_killed
 from engine.runs.folder import RunFolder, list_runs
 from engine.runs.lock import is_locked
 from engine.runs.reader import EventTail, log_tail
@@ -145,7 +146,9 @@ class Tailer(threading.Thread):
             pass
         if alive != followed.alive:
             followed.alive = alive
-            self._say(LivenessRead(followed.id, alive))
+            self._say(
+                LivenessRead(followed.id, alive, out_of_memory=not alive and was_probably_killed(*followed.began))
+            )
 
     def _read_log(self, followed: "_Followed", folder: RunFolder) -> None:
         crashed = followed.alive is False and not followed.over
@@ -178,6 +181,8 @@ class _Followed:
     alive: bool | None = None
     over: bool = False
     any_events: bool = False
+    # Host and the kernel's counts of kills there when the worker began.
+    began: tuple[str, dict[str, int]] = field(default_factory=lambda: ("", {}))
     recipe_read: bool = False
     caught_up: bool = False
     tail: EventTail = field(init=False)
@@ -195,6 +200,8 @@ class _Followed:
             elif kind in {"queued", "started", "resumed"}:
                 self.over = False
                 self.alive = None
+            if kind == "started":
+                self.began = (str(event.get("host", "")), event.get("oom_kills") or {})
 
 
 def _changed(path: Path) -> float:

@@ -72,6 +72,7 @@ class RunState:
     tokens: int | None = None
     host: str = ""
     devices: list[str] = field(default_factory=list)
+    oom_kills: dict[str, int] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     memory_history: list[dict[str, Any]] = field(default_factory=list)
@@ -174,6 +175,7 @@ def _started(state: RunState, event: dict[str, Any]) -> None:
     state.ended = None
     state.host = str(event.get("host", ""))
     state.devices = [str(device) for device in event.get("devices", [])]
+    state.oom_kills = event.get("oom_kills") or {}
     _log(state, "started", f"on {state.host}: {', '.join(state.devices)}")
 
 

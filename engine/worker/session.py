@@ -11,6 +11,7 @@ from types import FrameType
 from engine.errors import EngineError
 from engine.events import Cancelled, Failed, Phase, Queued, Started, Stopped, StopRequested
 from engine.files import write_json_atomic
+from engine.oom_kills import count_oom_kills
 from engine.recipe.load import load_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder
@@ -54,7 +55,7 @@ def _sit(folder: RunFolder, reporter: Reporter, held: list[HeldLock]) -> int | N
     held += taken
     recipe: Recipe | None = None
     try:
-        reporter.write(Started(socket.gethostname(), os.getpid(), slots, 1))
+        reporter.write(Started(socket.gethostname(), os.getpid(), slots, 1, count_oom_kills()))
         recipe = load_recipe(folder.recipe)
         # The training stack is imported here, once the run has its place.
         reporter.write(Phase("load", unit="training stack"))

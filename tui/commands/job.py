@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
 from engine.runs.fold import RunState
 from engine.runs.folder import RunFolder
 from engine.runs.reader import RunReader, log_tail
@@ -82,6 +83,9 @@ def say_how_it_went(
         progress.line(f"the worker is gone without a last word; the end of {folder.log}:")
         for line in log_tail(folder).splitlines()[-LOG_LINES:]:
             progress.line(f"  {line}")
+        if was_probably_killed(state.host, state.oom_kills):
+            progress.line(KILLED)
+            progress.line(f"hint: {KILLED_HINT}")
     elif state.result.get("reason"):
         progress.line(str(state.result["reason"]))
         return

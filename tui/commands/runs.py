@@ -5,6 +5,8 @@ import time
 from typing import Any
 
 from engine.errors import EngineError
+from engine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
+from engine.runs.fold import RunState
 from engine.runs.folder import RunFolder, list_runs
 from engine.runs.reader import read_run
 from tui.commands.output import print_json, print_table
@@ -22,20 +24,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List the runs with their states."""
     root = current_root()
-    rows = [_row(folder) for folder in list_runs(root)]
+    runs = [(folder, *read_run(folder)) for folder in list_runs(root)]
+    rows = [_row(*found) for found in runs]
     if args.json:
         print_json(rows)
     elif rows:
         print_table(
             ("run", "state", "method", "step", "loss", "started", "name", "tags"), [_cells(row) for row in rows]
         )
+        _say_killed([folder for folder, state, status in runs if status == "crashed" and _was_killed(state)])
     else:
         print(f"no runs yet in {root}; rung run RECIPE starts one")
     return 0
 
 
-def _row(folder: RunFolder) -> dict[str, Any]:
-    state, status = read_run(folder)
+def _was_killed(state: RunState) -> bool:
+    return was_probably_killed(state.host, state.oom_kills)
+
+
+def _say_killed(runs: list[RunFolder]) -> None:
+    for folder in runs:
+        print(f"{folder.id} crashed: {KILLED}")
+    if runs:
+        print(f"hint: {KILLED_HINT}")
+
+
+def _row(folder: RunFolder, state: RunState, status: str) -> dict[str, Any]:
     name, tags = _name_and_tags(folder)
     loss = state.curves.get("loss")
     return {

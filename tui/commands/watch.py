@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
 from engine.runs.fold import RunState, apply
 from engine.runs.reader import EventTail, RunReader
 from tui.commands.event_lines import status_line
@@ -73,5 +74,8 @@ def _print_json_lines(events: list[dict[str, Any]], state: RunState) -> None:
 def _end(status: str, state: RunState, *, as_json: bool) -> int:
     if status == "crashed":
         # No event says so, and with --json stdout holds events only.
-        print("crashed: the worker is gone without a last word", file=sys.stderr if as_json else sys.stdout)
+        out = sys.stderr if as_json else sys.stdout
+        print("crashed: the worker is gone without a last word", file=out)
+        if was_probably_killed(state.host, state.oom_kills):
+            print(f"{KILLED}\nhint: {KILLED_HINT}", file=out)
     return exit_code(status, state)

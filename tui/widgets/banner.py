@@ -4,6 +4,7 @@ from typing import Any
 
 from textual.content import Content
 
+from engine.oom_kills import KILLED, KILLED_HINT
 from tui.glyphs import STATE_COLORS, Glyphs
 from tui.store import WatchedRun
 from tui.text import figure, one_line, printable
@@ -43,6 +44,8 @@ def banner_text(run: WatchedRun, marks: Glyphs, can_compare: bool) -> Content | 
         hint = one_line(str(result.get("hint", "")), 200)
         return Content.assemble(head, message, (f"\n{hint}" if hint else "", ""), _next(resume))
     if run.status == "crashed":
+        if run.out_of_memory:
+            return Content.assemble(head, f"the worker is gone: {KILLED}\n{KILLED_HINT}", _next(resume))
         what = "the worker is gone; its last words are in the log"
         return Content.assemble(head, what, _next(resume))
     if result.get("reason"):
