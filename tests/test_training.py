@@ -250,3 +250,64 @@ def test_the_guard_acts_on_its_limit(on_limit: str, status: str, model_folder: P
         assert any(kind == "recovered" for _, kind, _ in state.log)
     else:
         assert any("forgetting limit" in text for _, kind, text in state.log if kind == "warning")
+
+
+class Killed(Exception):
+    """What ends a sitting of these tests without a last word."""
+
+
+def sit_until_killed(recipe: Recipe, folder: RunFolder, at: int) -> None:
+    from engine.worker.reporter import Reporter
+    from engine.worker.train import train
+
+    class KillingReporter(Reporter):
+        def write(self, event: Event) -> None:
+            super().write(event)
+            if isinstance(event, Step) and event.step == at:
+                raise Killed
+
+    reporter = KillingReporter(folder.events)
+    try:
+        with pytest.raises(Killed):
+            train(recipe, folder, folder.path.parents[1], reporter)
+    finally:
+        reporter.close()
+
+
+def test_a_rate_that_the_guard_lowered_outlives_a_break(model_folder: Path, tmp_path: Path) -> None:
+    def project(name: str) -> RunFolder:
+        root = write_project(tmp_path / name)
+        (root / "general.txt").write_text("The sea is wide.\n\nA dog runs home.")
+        return new_run_folder(root, "sft")
+
+    def rates(folder: RunFolder) -> list[tuple[float, float]]:
+        curve = RunReader(folder).catch_up().curve("learning_rate")
+        return list(zip(curve.steps, curve.values, strict=True))
+
+    def probed(folder: RunFolder) -> list[float]:
+        return list(RunReader(folder).catch_up().curve("probe/loss").steps)
+
+    recipe = recipe_for(
+        model_folder,
+        training={"eval_steps": 4, "max_steps": 10},
+        probe={"source": "general.txt", "every_steps": 4, "limit": -0.99, "on_limit": "lower_rate"},
+    )
+    whole = project("whole")
+    sit(recipe, whole)
+    assert rates(whole)[5][1] < 0.6 * rates(whole)[4][1], "the rate is halved from step 6 on"
+
+    killed = project("killed")
+    sit_until_killed(recipe, killed, at=6)
+    assert [saved["step"] for saved in RunReader(killed).catch_up().checkpoints] == [4]
+    sit(recipe, killed)
+    assert rates(killed) == rates(whole)
+    assert losses(killed) == losses(whole)
+
+    # A stop asked for at the very step saves at once: the meter is read when the run goes on.
+    stopped = project("stopped")
+    sit(recipe, stopped, stop_at=4)
+    assert probed(stopped) == [0]
+    sit(recipe, stopped)
+    assert rates(stopped) == rates(whole)
+    assert losses(stopped) == losses(whole)
+    assert probed(stopped) == probed(whole)

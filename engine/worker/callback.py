@@ -31,7 +31,10 @@ _LEFT_OUT = ("train_runtime", "train_samples_per_second", "train_steps_per_secon
 
 
 class RunCallback(TrainerCallback):
-    """Reports a run and steers it. `evaluations` is validation figures by step; `ended_by` says who stopped it."""
+    """Reports a run and steers it. `evaluations` is validation figures by step; `ended_by` says who stopped it.
+
+    With `look_first`, the step that a sitting goes on from is looked at before the next is taken.
+    """
 
     def __init__(self, job: Job, footprint: Footprint, tokens_before: int = 0) -> None:
         self._job = job
@@ -50,8 +53,13 @@ class RunCallback(TrainerCallback):
         self.samples: PinnedPrompts | None = None
         self.probe: ForgettingProbe | None = None
         self.step_rows: StepRows | None = None
+        self.look_first = False
 
-    def on_train_begin(self, *_args: Any, **_options: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **options: Any
+    ) -> None:
+        if self.look_first:
+            self.look(state.global_step, options["lr_scheduler"])
         self._job.reporter.write(Phase("train", 0, self._job.schedule.total_steps, "steps"))
 
     def on_step_begin(self, *_args: Any, **_options: Any) -> None:
@@ -135,9 +143,9 @@ class RunCallback(TrainerCallback):
         )
         rotate(self._job.folder, self._job.recipe.training.save_total_limit, self.best_step())
 
-    def look(self, trainer: Any) -> None:
+    def look(self, step: int, scheduler: Any) -> None:
         """Answer the pinned prompts and measure forgetting where they are due, once a step."""
-        step, schedule = trainer.state.global_step, self._job.schedule
+        schedule = self._job.schedule
         if step == self._looked_step or self.ended_by is not None:
             return
         self._looked_step = step
@@ -148,8 +156,8 @@ class RunCallback(TrainerCallback):
             self.probe.measure(step, whole=False)
             if self._guard is None:
                 self._guard = ForgettingGuard(self._job, self.probe)
-            # This step is over, and perhaps saved already: the next one saves and ends.
-            self._end_next = self._guard.should_stop(trainer.lr_scheduler)
+            # This step is over: the next one saves and ends.
+            self._end_next = self._guard.should_stop(scheduler)
 
     def best_step(self) -> int | None:
         """The step with the best validation figure so far."""

@@ -95,6 +95,8 @@ def _run(job: Job, checkpoint: Path | None, footprint: Footprint) -> None:
         _probe(job, callback, 0, whole=True)
     else:
         before, callback.evaluations = _earlier_evaluations(job.folder, checkpoint)
+        # A stop asked for at a step saves it unprobed; the run without a break would have probed, and acted, there.
+        callback.look_first = not _was_probed(job.folder, _step_of(checkpoint))
         job.reporter.write(Resumed(_step_of(checkpoint)))
     _look_after_evaluation(trainer, callback)
     if checkpoint is not None and _step_of(checkpoint) >= job.schedule.total_steps:
@@ -137,13 +139,24 @@ def _measure_before(job: Job, trainer: "Trainer") -> dict[str, float]:
 
 
 def _look_after_evaluation(trainer: "Trainer", callback: RunCallback) -> None:
-    """Samples and probe come after the step's evaluation and checkpoint, where the model is at rest."""
-    save = trainer._maybe_log_save_evaluate
+    """Samples and probe come after the step's evaluation and before its checkpoint, where the model is at rest.
+
+    So the checkpoint holds the rate that the forgetting guard has lowered.
+    """
+    after, save = trainer._maybe_log_save_evaluate, trainer._save_checkpoint
+
+    def look() -> None:
+        callback.look(trainer.state.global_step, trainer.lr_scheduler)
+
+    def look_and_save(*args: Any, **options: Any) -> None:
+        look()
+        save(*args, **options)
 
     def and_look(*args: Any, **options: Any) -> None:
-        save(*args, **options)
-        callback.look(trainer)
+        after(*args, **options)
+        look()
 
+    trainer._save_checkpoint = look_and_save
     trainer._maybe_log_save_evaluate = and_look
 
 
@@ -233,6 +246,17 @@ def _earlier_evaluations(folder: RunFolder, checkpoint: Path) -> tuple[dict[str,
 def _earlier_probe(folder: RunFolder) -> dict[str, float] | None:
     probes = (event for event in iterate_json_lines(folder.events) if event.get("type") == "probe")
     return next((event["metrics"] for event in probes if event.get("step") == 0), None)
+
+
+def _was_probed(folder: RunFolder, step: int) -> bool:
+    """Whether the meter was read at the step, in what the events say of the run's present course."""
+    probed = False
+    for event in iterate_json_lines(folder.events):
+        if event.get("type") == "probe":
+            probed = probed or event.get("step") == step
+        elif event.get("type") == "resumed" and int(event["from_step"]) < step:
+            probed = False
+    return probed
 
 
 def _tokens_until(folder: RunFolder, checkpoint: Path | None) -> int:
