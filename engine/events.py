@@ -267,11 +267,6 @@ EVENT_TYPES: dict[str, type[Event]] = {
 }  # fmt: skip
 
 
-def to_message(event: Event) -> dict[str, Any]:
-    """The event as a message of a worker that speaks over a pipe: its type and fields, without number and time."""
-    return {"type": event.type} | {item.name: _plain(getattr(event, item.name)) for item in fields(event)}
-
-
 def to_json_line(event: Event, sequence: int, time: float) -> str:
     """The event's line for `events.jsonl`, newline included. Non-finite numbers become null, and are said."""
     payload = {item.name: _plain(getattr(event, item.name)) for item in fields(event)}
