@@ -1,6 +1,7 @@
 """The demo projects: data that recipes/demos writes, with the settings that go with them."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +9,9 @@ from engine.errors import EngineError
 from engine.files import read_json_lines, write_json_lines_atomic
 from engine.measure.splits import freeze_files
 from engine.project.load import load_project, save_project
+from engine.project.model_facts import ModelFacts
 from engine.project.new import chosen_model, refuse_if_filled, whole_or_not_at_all
-from engine.project.recommend import recommended_recipe, write_recipe
+from engine.project.recommend import Recommended, recommended_recipe, write_recipe
 from engine.project.root import is_project
 from engine.project.schema import (
     DecodingSettings,
@@ -19,8 +21,9 @@ from engine.project.schema import (
     RagPromptSettings,
     RetrievalTrials,
     Situation,
+    TuneSettings,
 )
-from engine.recipe.schema import DataSettings, Method
+from engine.recipe.schema import DataSettings, Method, ModelSettings
 from engine.retrieval.settings import RetrievalSettings
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 DEMOS = ("facts", "format", "preference")
 TUNE_FILE = "data/tune.jsonl"
 PAST_FILE = "documents/past.jsonl"
+DPO_RECIPE, REWARD_RECIPE, GRPO_RECIPE = "recipes/dpo.yaml", "recipes/reward.yaml", "recipes/grpo.yaml"
 # The pocket model reads short passages: one a document, and few of them.
 _CHUNK_SIZE = 400
 _FRAME = "{chunks}\n\nQuestion: {question}"
@@ -49,6 +53,9 @@ def make_demo(kind: str, directory: Path, model: str = "pocket", seed: int = 0) 
         spec = _writer(kind)(staging, seed)
         documents = _documents(staging, spec)
         train = _rows_to_tune_on(staging, spec)
+        tune = TuneSettings()
+        if spec.kind == "preference":
+            tune = TuneSettings(recipe=DPO_RECIPE, also=[REWARD_RECIPE, GRPO_RECIPE])
         save_project(
             staging,
             ProjectSettings(
@@ -64,14 +71,31 @@ def make_demo(kind: str, directory: Path, model: str = "pocket", seed: int = 0) 
                 rag_prompt=RagPromptSettings(frame=_FRAME, chunk=_CHUNK),
                 prompt_trials=PromptTrials(system_prompts=list(spec.prompts)),
                 retrieval_trials=RetrievalTrials(chunk_sizes=[_CHUNK_SIZE], k=[1, 3]),
+                tune=tune,
             ),
         )
         freeze_files(staging, {"train": spec.train, "validation": spec.validation, "test": spec.test})
         rows = DataSettings(train=train, validation=spec.validation, max_length=512)
-        method: Method = "dpo" if spec.kind == "preference" else "sft"
         num_rows = len(read_json_lines(staging / train))
-        write_recipe(staging, recommended_recipe(settings, facts, rows, num_rows, method))
+        first: Method = "dpo" if spec.kind == "preference" else "sft"
+        write_recipe(staging, recommended_recipe(settings, facts, rows, num_rows, first), tune.recipe)
+        if spec.own_prompts is not None:
+            reward = recommended_recipe(settings, facts, rows, num_rows, "reward")
+            training = reward.recipe.training.model_copy(update={"num_train_epochs": 3.0})
+            reward = replace(reward, recipe=reward.recipe.model_copy(update={"training": training}))
+            write_recipe(staging, reward, REWARD_RECIPE)
+            own = DataSettings(train=spec.own_prompts, max_length=512)
+            write_recipe(staging, _against_the_reward_model(settings, facts, own), GRPO_RECIPE)
     return root
+
+
+def _against_the_reward_model(settings: ModelSettings, facts: ModelFacts, prompts: DataSettings) -> Recommended:
+    """GRPO on the prompts, judged by the reward model that the project's other recipe trains."""
+    made = recommended_recipe(settings, facts, prompts, method="grpo")
+    block = {"rewards": [{"name": "model", "run": REWARD_RECIPE}], "max_completion_length": 64}
+    steps = {"max_steps": 16, "per_device_train_batch_size": 32, "learning_rate": 1e-3, "eval_steps": 8}
+    training = made.recipe.training.model_copy(update=steps)
+    return replace(made, recipe=made.recipe.model_copy(update={"grpo": block, "training": training}))
 
 
 def _writer(kind: str) -> "Callable[[Path, int], DemoSpec]":

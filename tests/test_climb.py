@@ -12,9 +12,10 @@ from engine.events import Event
 from engine.files import read_json, read_json_lines
 from engine.ladder import climb as climbing
 from engine.ladder.advice import advise
-from engine.ladder.bench import Bench, Trial
+from engine.ladder.bench import Bench
 from engine.ladder.jobs import REPORT_FILE, run_climb
 from engine.ladder.spec import RUNGS, CandidateSpec
+from engine.ladder.tune_rung import TunedRuns
 from engine.project.load import load_project, save_project
 from engine.project.schema import ProjectSettings
 from engine.project.wizard_facts import gather_facts
@@ -198,8 +199,8 @@ def curve_of(scores: list[tuple[int, float]]) -> Callable[..., list[tuple[int, f
 def test_a_score_that_still_improves_with_more_rows_is_in_advice_and_report(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trained(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[], str | None]) -> Trial:
-        return bench.try_out(bench_spec(bench.project))
+    def trained(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[], str | None]) -> TunedRuns:
+        return TunedRuns([bench.try_out(bench_spec(bench.project))], [])
 
     def bench_spec(project: ProjectSettings) -> CandidateSpec:
         # Stands for a tuned model where no training is wanted: the base again, under another name.

@@ -17,9 +17,10 @@ from engine.ladder.budget import Spending
 from engine.ladder.climb_record import ClimbRecord
 from engine.ladder.entries import read_entries
 from engine.ladder.events import Decided, Skipped
+from engine.ladder.gains import LEARNS_FROM_JUDGMENTS, gains
 from engine.ladder.prompt_rung import climb_prompt
 from engine.ladder.rag_rung import climb_rag
-from engine.ladder.spec import RUNGS, CandidateSpec, Rung
+from engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
 from engine.ladder.tune_rung import climb_tune, learning_curve
 from engine.ladder.verdict import Question
 from engine.measure.intervals import Estimate
@@ -81,6 +82,8 @@ class Climb:
                 self._report(Skipped(rung, why))
             self._keep_record()
         board = self._write_board()
+        board["gains"] = gains(self._bench, board, self._record.runs)
+        write_board(self._bench.root, board)
         verdict = board["verdict"]
         self._report(Decided(verdict["rung"], verdict["candidate"], verdict["reasons"]))
         return board
@@ -147,9 +150,15 @@ class Climb:
         return findings.best.spec
 
     def _tune(self) -> CandidateSpec:
-        best = climb_tune(self._bench, self._way.chosen.get("rag"), self._reason_to_stop)
-        if best.spec.run is not None and best.spec.run not in self._record.runs:
-            self._record.runs.append(best.spec.run)
+        found = climb_tune(self._bench, self._way.chosen.get("rag"), self._reason_to_stop)
+        self._record.runs = list(dict.fromkeys([*self._record.runs, *(folder.id for folder in found.runs)]))
+        best, *others = found.trials
+        for other in others:
+            self._bench.score_held_out(other.spec, other.spec.label, chosen=False)
+        if any(folder.method in LEARNS_FROM_JUDGMENTS for folder in found.runs):
+            # What judgments have taught is told against the model as it was, asked in the same plain words.
+            plain = declared_spec(self._project)
+            self._bench.score_held_out(plain, plain.label, chosen=False)
         self._record.learning_curve = self._learning_curve(best)
         return best.spec
 

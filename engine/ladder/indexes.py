@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.events import Event, Phase, Warned
 from engine.files import canonical_json, sha256_text
+from engine.hub.download import tell_downloads_to
 from engine.ladder.examples import EvaluationExample
 from engine.project.schema import ProjectSettings
 from engine.retrieval.build import build_index
@@ -14,6 +15,7 @@ from engine.retrieval.index import SearchIndex, open_index
 from engine.retrieval.manifest import read_manifest
 from engine.retrieval.quality import GoldQuestion
 from engine.retrieval.settings import RetrievalSettings
+from engine.worker.download_events import DownloadEvents
 
 _REPORT_SECONDS = 0.5
 
@@ -42,6 +44,8 @@ class Indexes:
         return sha256_text(canonical_json([[path, file.digest] for path, file in files]))
 
     def _build(self, folder: Path, settings: RetrievalSettings) -> None:
+        # The embedding model may have to come first.
+        tell_downloads_to(DownloadEvents(self._report).tell_and_load)
         self._report(Phase("index", 0, None, "bytes"))
         documents = self._root / str(settings.path)
         done = build_index(documents, folder, settings, _Seldom(self._report))

@@ -79,6 +79,7 @@ def run_climb(
         "runs": record.runs,
         "retrieval": board["retrieval"],
         "learning_curve": board["learning_curve"],
+        "gains": board["gains"],
         "skipped": record.skipped,
         "advice": [one.to_json() for one in advice],
         "seconds": round(record.seconds, 3),

@@ -5,6 +5,7 @@ from typing import Any
 
 from engine.ladder.advice import Advice
 from engine.ladder.climb_record import ClimbRecord
+from engine.ladder.gains import gain_lines
 from engine.project.schema import ProjectSettings
 
 BAR_WIDTH = 40
@@ -36,6 +37,8 @@ def climb_report(
         lines += ["", "## Retrieval by itself, on the validation rows", "", _retrieval(record.retrieval)]
     if record.learning_curve:
         lines += ["", "## Do more training rows help?", "", "```", *_learning_curve(record.learning_curve), "```"]
+    if board.get("gains"):
+        lines += ["", "## What judgments have taught", "", *(f"- {line}." for line in gain_lines(board["gains"]))]
     if advice:
         lines += ["", "## Advice", "", *(f"- {one.text} ({one.evidence})" for one in advice)]
     if record.skipped:

@@ -44,6 +44,9 @@ class CandidateSpec(Strict):
         words = [self.endpoint] if self.endpoint else []
         if self.rung == "tune":
             words.append("tuned in full" if self.adapter is None else "tuned")
+            method = Path(self.run).name.split("-")[2:3] if self.run is not None else []
+            if method and method != ["sft"]:
+                words[-1] += f" by {method[0]}"
         if self.few_shot.k:
             words.append(f"{self.few_shot.k}-shot {self.few_shot.selection}")
         if self.retrieval is not None:

@@ -1,8 +1,9 @@
-"""The tune rung: the project's recipe is run (or found running, or done), and its result measured like the others."""
+"""The tune rung: the project's recipes are run (or found running, or done), and what answers is measured."""
 
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.read import read_rows
@@ -12,6 +13,7 @@ from engine.files import canonical_json, sha256_file, sha256_text, write_json_li
 from engine.ladder.bench import Bench, Trial
 from engine.ladder.events import Chosen
 from engine.ladder.spec import CandidateSpec, base_spec, tuned_spec
+from engine.methods import method_of
 from engine.project.model_facts import model_facts
 from engine.project.recommend import MAX_LENGTH, recommended_recipe, write_recipe
 from engine.project.schema import FewShotSettings, ProjectSettings
@@ -20,24 +22,45 @@ from engine.recipe.schema import DataSettings, Recipe
 from engine.runs.folder import RunFolder, list_runs
 from engine.runs.launch import request, resume_run, start_run
 from engine.runs.lock import is_locked
+from engine.runs.named import with_runs_named
 from engine.runs.reader import RunReader
 
 POLL_SECONDS = 0.2
 _TAG = "climb-"
 
 
-def climb_tune(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[], str | None]) -> Trial:
-    """Train by the project's recipe and give the best way of asking the result, by the validation rows.
+@dataclass(frozen=True)
+class TunedRuns:
+    """What the recipes made: of each run that answers its best way of being asked, best run first; and all runs."""
+
+    trials: list[Trial]
+    runs: list[RunFolder]
+
+
+def climb_tune(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[], str | None]) -> TunedRuns:
+    """Train by the project's recipes, one after the other, and try out what answers on the validation rows.
 
     A run of the same recipe on the same data is taken over: waited for, resumed, or used as it is. `should_stop` gives
     a reason to break off; the run is then saved and stopped. Raises EngineError where the training fails.
     """
-    bench.answerer.models.unload()
-    folder = finished_run(bench, project_recipe(bench.root, bench.project), should_stop)
-    variants = tuned_variants(bench, folder, rag)
-    best = bench.choose(variants)
-    bench.report(Chosen("tune", best.spec.label, best.candidate, f"best of {len(variants)} ways to ask {folder.id}"))
-    return best
+    found = TunedRuns([], [])
+    for recipe in project_recipes(bench.root, bench.project):
+        bench.answerer.models.unload()
+        folder = finished_run(bench, with_runs_named(recipe, bench.root), should_stop)
+        found.runs.append(folder)
+        if method_of(recipe.method).task != "SEQ_CLS":
+            found.trials.append(bench.choose(tuned_variants(bench, folder, rag)))
+    if not found.trials:
+        raise EngineError(
+            "The tune rung has nothing that answers",
+            "a reward model gives scores",
+            "tune.recipe in rung.yaml: a recipe of another method",
+        )
+    sign = -1.0 if bench.metric.more_is_better else 1.0
+    found.trials.sort(key=lambda trial: sign * trial.estimate.score)
+    best = found.trials[0]
+    bench.report(Chosen("tune", best.spec.label, best.candidate, f"best of {len(found.trials)} by the validation rows"))
+    return found
 
 
 def learning_curve(
@@ -74,6 +97,12 @@ def project_recipe(root: Path, project: ProjectSettings) -> Recipe:
         facts = model_facts(project.model.name, root)
         write_recipe(root, recommended_recipe(project.model, facts, data), project.tune.recipe)
     return load_recipe(path)
+
+
+def project_recipes(root: Path, project: ProjectSettings) -> list[Recipe]:
+    """The recipes of the tune rung in the order in which they are run."""
+    further = [load_recipe(root / name) for name in project.tune.also]
+    return [project_recipe(root, project), *further]
 
 
 def finished_run(bench: Bench, recipe: Recipe, should_stop: Callable[[], str | None]) -> RunFolder:

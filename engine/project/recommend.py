@@ -10,7 +10,7 @@ from engine.recipe.schema import AdapterSettings, DataSettings, Method, ModelSet
 MAX_LENGTH = 1024
 # Below this many weights an update of LoRA's usual size changes too little in a few hundred steps.
 SMALL_MODEL = 50_000_000
-SMALL_MODEL_RATE = 3e-3
+SMALL_MODEL_RATES: dict[str, float] = {"sft": 3e-3, "reward": 3e-3, "dpo": 3e-4, "grpo": 1e-3, "rloo": 1e-3}
 _METHOD_BLOCKS = ("sft", "cpt", "dpo", "kto", "orpo", "reward", "grpo", "rloo", "distill", "constitution")
 
 
@@ -21,10 +21,10 @@ class Recommended:
     recipe: Recipe
     reasons: dict[FieldName, str]
 
-    def to_yaml(self) -> str:
+    def to_yaml(self, file: str) -> str:
         """The recipe as YAML with a comment on every knob; blocks of other methods are left out."""
         others = [(name,) for name in _METHOD_BLOCKS if name != self.recipe.method]
-        header = "# One training job, declared completely. Start it with: rung run " + RECIPE_FILE + "\n"
+        header = f"# One training job, declared completely. Start it with: rung run {file}\n"
         return header + commented_yaml(self.recipe, self.reasons, others)
 
 
@@ -51,9 +51,9 @@ def recommended_recipe(
     training = {}
     if num_rows is not None and method == "sft":
         training["num_train_epochs"], reasons["training", "num_train_epochs"] = _epochs(num_rows)
-    if (facts.parameters or SMALL_MODEL) < SMALL_MODEL and method == "sft" and not in_full:
-        training["learning_rate"] = SMALL_MODEL_RATE
-        reasons["training", "learning_rate"] = "a model below 50 million weights takes larger steps than the usual 2e-4"
+    if (facts.parameters or SMALL_MODEL) < SMALL_MODEL and method in SMALL_MODEL_RATES and not in_full:
+        training["learning_rate"] = SMALL_MODEL_RATES[method]
+        reasons["training", "learning_rate"] = "a model below 50 million weights takes larger steps than is usual"
     recipe = Recipe(
         method=method,
         model=model,
@@ -69,7 +69,7 @@ def write_recipe(root: Path, recommended: Recommended, file: str = RECIPE_FILE) 
     from engine.files import write_text_atomic
 
     path = root / file
-    write_text_atomic(path, recommended.to_yaml())
+    write_text_atomic(path, recommended.to_yaml(file))
     return path
 
 

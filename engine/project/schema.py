@@ -103,6 +103,10 @@ class TuneSettings(Strict):
     """What the tune rung trains."""
 
     recipe: str = Field("recipes/sft.yaml", description="the recipe that is run")
+    also: list[str] = Field(
+        default_factory=list,
+        description="further recipes, run in this order after it and measured beside it, a reward model among them",
+    )
     with_retrieval: bool = Field(False, description="measure the tuned model with retrieved chunks too")
     learning_curve: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         default_factory=list,

@@ -167,7 +167,9 @@ class Recipe(Strict):
     tags: list[str] = Field(default_factory=list, description="words to filter runs by")
     method: Method = Field(description="sft, cpt, dpo, kto, orpo, reward, grpo, rloo, distill or constitution")
     model: ModelSettings = Field(description="the model that is adapted")
-    start_from: str | None = Field(None, description="run:ID to go on from that run's adapter or model")
+    start_from: str | None = Field(
+        None, description="run:ID to go on from that run's adapter or model; run:FILE.yaml: the newest run of a recipe"
+    )
     adapter: AdapterSettings | None = Field(
         default_factory=AdapterSettings, description="what is trained; null: every weight"
     )
@@ -181,7 +183,7 @@ class Recipe(Strict):
     reward: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's RewardConfig")
     grpo: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's GRPOConfig, and rewards")
     rloo: dict[str, Any] = Field(default_factory=dict, description="more arguments of TRL's RLOOConfig, and rewards")
-    distill: dict[str, Any] = Field(default_factory=dict, description="teacher and filter of distillation")
+    distill: dict[str, Any] = Field(default_factory=dict, description="teacher, filter and judge of distillation")
     constitution: dict[str, Any] = Field(
         default_factory=dict, description="principles and judge of AI feedback, and more arguments of TRL's DPOConfig"
     )

@@ -11,6 +11,7 @@ from engine.rewards.batch import Reward, RewardBatch
 from engine.rewards.python_file import PythonReward
 from engine.rewards.settings import OWN_OPTIONS, RewardSettings, names_of
 from engine.runs.folder import find_run
+from engine.runs.named import named_run
 
 Scores = list[float | None]
 # Metrics that judge an answer by itself.
@@ -30,7 +31,7 @@ def check_rewards(settings: list[RewardSettings], root: Path) -> None:
                 f"The reward's file {item.file} does not exist", hint="paths start at the project's folder"
             )
         if item.name == "model" and item.run is not None:
-            find_run(root, item.run)
+            named_run(root, item.run)
         if item.name not in OWN_OPTIONS:
             parse_metric(item.metric_options, root)
 

@@ -29,7 +29,7 @@ class RewardSettings(BaseModel):
     least: Annotated[int, Field(ge=0)] = Field(0, description="length: shortest answer with the full reward")
     most: Annotated[int, Field(gt=0)] | None = Field(None, description="length: longest answer with the full reward")
     unit: Literal["words", "characters", "tokens"] = Field("words", description="length: what is counted")
-    run: str | None = Field(None, description="model: a finished run of method reward")
+    run: str | None = Field(None, description="model: a finished run of method reward, or the recipe file of one")
     path: str | None = Field(None, description="model: a folder or hub id of a reward model with one score")
     file: str | None = Field(None, description="python: your file")
     function: str = Field("reward", description="python: the function in it")

@@ -7,9 +7,10 @@ from engine.errors import EngineError
 from engine.files import write_text_atomic
 from engine.recipe.load import build_recipe, dump_recipe, load_recipe
 from engine.recipe.schema import Recipe
-from engine.runs.folder import RunFolder, find_run, new_run_folder
+from engine.runs.folder import RunFolder, new_run_folder
 from engine.runs.lock import is_locked
 from engine.runs.missing import refuse_missing
+from engine.runs.named import with_runs_named
 from engine.runs.reader import RunReader
 from engine.runs.requests import Request as Request
 from engine.runs.requests import drop_requests
@@ -25,7 +26,7 @@ def start_run(recipe: Recipe, root: Path) -> RunFolder:
     at once.
     """
     refuse_missing(recipe, root)
-    recipe = _with_start_named(recipe, root)
+    recipe = with_runs_named(recipe, root)
     folder = new_run_folder(root, recipe.method)
     try:
         write_text_atomic(folder.recipe, dump_recipe(recipe))
@@ -59,16 +60,6 @@ def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
 def root_of(folder: RunFolder) -> Path:
     """The project folder of a run: `runs/` lies in it."""
     return folder.path.parent.parent
-
-
-def _with_start_named(recipe: Recipe, root: Path) -> Recipe:
-    """`start_from: run:last`, or the beginning of an id, as the whole id: `last` will soon be this very run."""
-    kind, _, name = (recipe.start_from or "").partition(":")
-    if kind != "run" or not name:
-        return recipe
-    run = find_run(root, name)
-    is_own = run.path.parent == (root / "runs").resolve()
-    return recipe.model_copy(update={"start_from": f"run:{run.id if is_own else run.path}"})
 
 
 def _spawn(folder: RunFolder, python: str | None) -> None:

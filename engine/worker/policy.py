@@ -10,7 +10,8 @@ from engine.methods import method_of
 from engine.models import load_model, load_scorer, model_source
 from engine.recipe.load import load_recipe
 from engine.recipe.schema import AdapterSettings, ModelSettings, Recipe
-from engine.runs.folder import RunFolder, find_run
+from engine.runs.folder import RunFolder
+from engine.runs.named import named_run
 from engine.worker.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def start_run(recipe: Recipe, root: Path) -> RunFolder | None:
     kind, _, name = recipe.start_from.partition(":")
     if kind != "run" or not name:
         raise EngineError(f"start_from: {recipe.start_from} is not understood", hint="write start_from: run:ID")
-    return find_run(root, name)
+    return named_run(root, name)
 
 
 def start_artifact(recipe: Recipe, root: Path) -> Path | None:

@@ -11,12 +11,12 @@ from recipes.demos.spec import DemoSpec, write_rows
 from recipes.pocket import talk, world
 from recipes.pocket.schema import capital
 
-NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 300, 60, 120
+NUM_TRAIN, NUM_VALIDATION, NUM_TEST, NUM_OWN = 300, 60, 120, 200
 TARGET = 0.85
 
 
 def write(directory: Path, seed: int = 0) -> DemoSpec:
-    """Writes pairs to data/{train,validation}.jsonl, prompts to data/test.jsonl, and the judge to oracle.py.
+    """Writes pairs to data/{train,validation}.jsonl, prompts to data/{prompts,test}.jsonl, the judge to oracle.py.
 
     The pairs, the validation pairs and the held-out prompts are about different entities of the pocket model's world.
     """
@@ -28,7 +28,9 @@ def write(directory: Path, seed: int = 0) -> DemoSpec:
     validation = [_pair(rng, rng.choice(parts["validation"])) for _ in range(NUM_VALIDATION)]
     write_rows(directory / "data" / "train.jsonl", train)
     write_rows(directory / "data" / "validation.jsonl", validation)
-    write_rows(directory / "data" / "test.jsonl", _prompts(rng, parts["test"]))
+    write_rows(directory / "data" / "test.jsonl", _prompts(rng, parts["test"], NUM_TEST))
+    own = _prompts(rng, parts["train"], NUM_OWN)
+    write_rows(directory / "data" / "prompts.jsonl", [{"prompt": row["messages"][:1]} for row in own])
     shutil.copyfile(oracle.__file__, directory / "oracle.py")
     return DemoSpec(
         name="preference",
@@ -41,6 +43,7 @@ def write(directory: Path, seed: int = 0) -> DemoSpec:
         train="data/train.jsonl",
         validation="data/validation.jsonl",
         test="data/test.jsonl",
+        own_prompts="data/prompts.jsonl",
         max_new_tokens=96,
     )
 
@@ -68,8 +71,10 @@ def _pair(rng: Random, entity: str) -> dict[str, Any]:
 
 
 def _rejected(rng: Random, entity: str) -> str:
-    """Curt, or long-winded, or courteous but untrue."""
-    fault = rng.choice(("curt", "bare", "long", "untrue"))
+    """Curt, or long-winded, or courteous but untrue, or courteous and nothing else."""
+    fault = rng.choice(("curt", "bare", "long", "untrue", "empty"))
+    if fault == "empty":
+        return " ".join(rng.sample(oracle.COURTEOUS, rng.choice((1, 1, 2))))
     if fault == "curt":
         return f"{rng.choice(talk.CURT)} {talk.sentences_about(rng, entity, rng.choice((1, 2)))}"
     if fault == "bare":
@@ -83,10 +88,10 @@ def _rejected(rng: Random, entity: str) -> str:
     return f"{rng.choice(oracle.COURTEOUS)} {capital(says)}"
 
 
-def _prompts(rng: Random, entities: Iterable[str]) -> list[dict[str, Any]]:
+def _prompts(rng: Random, entities: Iterable[str], most: int) -> list[dict[str, Any]]:
     every = [(entity, form) for entity in entities for form in talk.ABOUT]
     rows = []
-    for entity, form in rng.sample(every, min(NUM_TEST, len(every))):
+    for entity, form in rng.sample(every, min(most, len(every))):
         reference = f"{oracle.COURTEOUS[0]} {talk.sentences_about(rng, entity, 2)}"
         turns = [*_user(form.replace("{x}", entity)), *_assistant(reference)]
         rows.append({"messages": turns, "entity": entity, "true": true_sentences(entity)})

@@ -14,7 +14,8 @@ class DemoSpec:
     """The files a demo has written, relative to its folder, and the settings that go with them.
 
     `metric` is a metric's name or `file.py:function`; `gold` the column that names the document with the answer;
-    `prompts` further system prompts that the prompt rung may try.
+    `prompts` further system prompts that the prompt rung may try; `own_prompts` prompts without answers, which
+    a model answers itself in training.
     """
 
     name: str
@@ -30,6 +31,7 @@ class DemoSpec:
     max_new_tokens: int
     documents: str | None = None
     gold: str | None = None
+    own_prompts: str | None = None
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
