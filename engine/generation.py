@@ -65,7 +65,10 @@ class GenerationClient:
         return self._process is not None and self._process.poll() is None
 
     def load(self, lineup: Lineup, *, device: str | None = None, idle_minutes: float | None = None) -> int:
-        """Load a base and its candidates, starting the worker when there is none; answered by `ready`."""
+        """Load a base and its candidates, starting the worker when there is none; answered by `ready`.
+
+        While the base comes from the hub, `phase` messages tell how far it is, with the fields of that event.
+        """
         return self._request(
             "load",
             model=dict(lineup.model),

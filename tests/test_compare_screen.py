@@ -358,3 +358,13 @@ async def test_the_real_worker_proves_the_base_and_answers(tmp_path: Path) -> No
         process = driver.screen._bench._client._process  # type: ignore[union-attr]
         assert process is not None
     assert process.wait(PATIENCE_SECONDS) == 0
+
+
+async def test_the_download_of_the_base_is_told(tmp_path: Path, fake_python: Path) -> None:
+    root = tmp_path / "invoices"
+    make_run(root, "20260101-000000-sft-aaaa", fake_python, model="hub/large")
+    app, running = compare(root)
+    async with running as pilot:
+        driver = Driver(app, pilot)
+        await driver.until(lambda: "1.0 GiB of 4.0 GiB" in driver.line("proof"))
+        assert "downloading hub/large" in driver.line("proof")

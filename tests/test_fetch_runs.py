@@ -1,11 +1,16 @@
 """Runs whose model is a hub id: brought by the same code as rung fetch, told as events, stopped and gone on with."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.files import iterate_json_lines, read_json
+from engine.generation import Decoding, Lineup, compare_once
 from engine.hub.cache import bytes_begun
 from engine.recipe.schema import Recipe
 from engine.runs.launch import resume_run, start_run
@@ -75,3 +80,58 @@ def test_a_run_on_a_gated_model_says_what_to_do(tiny_on_hub: str, hub: SmallHub,
     state = ended(start_run(hub_recipe(tiny_on_hub), root))
     assert state.status == "failed" and f"{tiny_on_hub} is gated" in state.result["message"]
     assert "accept the licence" in state.result["hint"]
+
+
+def test_compare_tells_the_download_of_its_base(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
+    said: list[dict[str, Any]] = []
+    lineup = Lineup({"name": tiny_on_hub}, tmp_path)
+    asked = [[{"role": "user", "content": "Where?"}]]
+    compare_once(lineup, asked, Decoding(max_new_tokens=2), tmp_path / "compare.log", None, said.append)
+    told = [message for message in said if message["type"] == "phase" and message["name"] == "download"]
+    size = len(hub.repositories[tiny_on_hub].files["model.safetensors"])
+    assert told[0]["done"] < size
+    assert told[-1]["done"] == told[-1]["total"] > size
+    assert {(message["id"], message["unit"]) for message in told} == {(1, "bytes")}
+    kinds = [message["type"] for message in said]
+    assert kinds.index("phase") < kinds.index("ready")
+
+
+BUILD_INDEX = """
+import sys
+from pathlib import Path
+from engine.events import to_json_line
+from engine.ladder.indexes import Indexes
+from engine.project.load import load_project
+root = Path(sys.argv[1])
+project = load_project(root)
+report = lambda event: print(to_json_line(event, 0, 0.0), end="")
+assert Indexes(root, project, report).get(project.documents).num_chunks == 1
+"""
+
+
+def index_events(root: Path) -> list[dict[str, Any]]:
+    """What is told while the project's index is made, in a process that has not met the hub's library yet."""
+    done = subprocess.run([sys.executable, "-c", BUILD_INDEX, str(root)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def test_an_index_tells_the_download_of_its_embedding_model(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "documents").mkdir(parents=True)
+    (root / "documents" / "otter.txt").write_text("The otter lives by the river.")
+    (root / "rung.yaml").write_text(
+        f"name: otters\nmodel: {{name: pocket}}\n"
+        f"documents:\n  path: documents\n  kind: dense\n  embedding_model: {tiny_on_hub}\n"
+    )
+    files = hub.repositories[tiny_on_hub].files
+    files["modules.json"] = b'[{"type": "sentence_transformers.models.Pooling"}]'
+    files["1_Pooling/config.json"] = b'{"pooling_mode_cls_token": true}'
+    told = [event for event in index_events(root) if event.get("name") == "download"]
+    assert told[0]["done"] < len(files["model.safetensors"])
+    assert told[-1]["done"] == told[-1]["total"] == sum(map(len, files.values()))
+    assert {event["unit"] for event in told} == {"bytes"}
+    # It lies here whole: the hub is not asked again.
+    asked = len(hub.asked)
+    assert [event["name"] for event in index_events(root) if event.get("name") == "download"] == []
+    assert len(hub.asked) == asked

@@ -1,5 +1,8 @@
 """How far a phase is, in words: rows and tokens as numbers, bytes with their pace and the time that is left."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from engine.runs.fold import RunState
 from tui.text import count, duration, gibibytes, printable
 
@@ -13,6 +16,13 @@ def amount(done: int | None, total: int | None, unit: str | None) -> str:
         return f"{gibibytes(done or 0)} of {gibibytes(total)}" if total is not None else gibibytes(done or 0)
     whole = f"/{count(total)}" if total is not None else ""
     return f"{count(done or 0)}{whole} {printable(unit or '')}".rstrip()
+
+
+def phase_words(event: Mapping[str, Any], model: str) -> str:
+    """`downloading MODEL: 1.2 GiB of 4.0 GiB`, or that it is loaded, by a phase event's fields."""
+    if event["name"] == "download":
+        return f"downloading {printable(model)}: {amount(event['done'], event['total'], event['unit'])}"
+    return f"loading {printable(model)} …"
 
 
 def download_line(state: RunState) -> str:

@@ -88,6 +88,14 @@ def ensure_model(name: str, revision: str | None, *, code: bool = False) -> Path
     return fetch_model(name, revision, _teller[-1], code=code).path
 
 
+def complete_model(name: str, revision: str | None = None) -> Path:
+    """The model's folder in the cache with every file that is wanted of it, whoever brought some of them before.
+
+    Asks the hub what there is. Told to whom `tell_downloads_to` named. Raises as `fetch_model`.
+    """
+    return fetch_model(name, revision, _teller[-1]).path
+
+
 def tell_downloads_to(tell: Tell) -> None:
     """From now on tell the downloads that loading a model takes to `tell`, in this process: a worker does one job."""
     _teller[:] = [tell]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from engine.errors import EngineError
 from engine.files import canonical_json, sha256_file, sha256_text
+from engine.hub.cache import cached_model
 from engine.retrieval.settings import RetrievalSettings
 
 Pooling = Literal["mean", "cls", "last"]
@@ -100,17 +101,24 @@ def _model_folder(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from engine.hub.download import complete_model
 
+    here = cached_model(name)
+    if here is not None and _tells_its_pooling(here):
+        return here
     try:
-        return Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "1_Pooling/*.json"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        raise EngineError(
-            f"The embedding model {name} is neither a folder nor reachable on the hub",
-            str(error).splitlines()[0],
-            "Fetch it first (rung fetch), or give the path of a folder.",
-        ) from error
+        return complete_model(name)
+    except EngineError:
+        if here is None:
+            raise
+        return here  # Without a network: what lies here is all there is to go by.
+
+
+def _tells_its_pooling(folder: Path) -> bool:
+    """Whether nothing is missing that says how vectors are made; what loaded it as a plain model left that out."""
+    modules = _read(folder / "modules.json")
+    pools = any(entry["type"].rsplit(".", 1)[-1] == "Pooling" for entry in modules)
+    return bool(modules) and (not pools or (folder / "1_Pooling" / "config.json").exists())
 
 
 def _refuse_unknown_modules(folder: Path, name: str) -> None:

@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from engine.errors import EngineError
+from engine.events import Event
 from engine.generation import Decoding
+from engine.hub.download import tell_downloads_to
 from engine.recipe.schema import ModelSettings
+from engine.worker.download_events import DownloadEvents
 from engine.worker.weights import read_weights
 
 if TYPE_CHECKING:
@@ -72,6 +76,7 @@ class GenerationSession:
             self._check_room(request.get("id"), settings, root, device)
             from engine.worker.candidates import LoadedCandidates
 
+            tell_downloads_to(DownloadEvents(partial(self._say_phase, request.get("id"))).tell_and_load)
             with _out_of_memory_told():
                 self.loaded = LoadedCandidates(settings, root, device)
         self._last_load = request
@@ -201,6 +206,9 @@ class GenerationSession:
             return
         dtype_name = str(resolve_dtype(settings, device)).removeprefix("torch.")
         refuse_without_room(model_bytes(settings, root, dtype_name), free_bytes(device), jobs)
+
+    def _say_phase(self, request: Any, event: Event) -> None:
+        self._send({"type": event.type, "id": request} | asdict(event))
 
     def _warn(self, request: Any, message: str, details: str = "", hint: str = "") -> None:
         self._send({"type": "warning", "id": request, "message": message, "details": details, "hint": hint})

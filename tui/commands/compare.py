@@ -6,6 +6,7 @@ from typing import Any
 
 from tui.commands.arguments import not_negative, positive_int, share
 from tui.commands.output import Progress, print_json
+from tui.phase_text import phase_words
 from tui.text import printable
 
 
@@ -60,6 +61,8 @@ def _shown_on(progress: Progress) -> Any:
             progress.line(f"base fingerprint {shown} = plain base ({where})")
         elif message["type"] == "warning":
             progress.line(printable(message["message"]))
+        elif message["type"] == "phase":
+            progress.status(phase_words(message, "the model"))
         elif message["type"] == "token":
             progress.status(f"{message['candidate']}: {message['text']}")
 

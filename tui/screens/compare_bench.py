@@ -11,6 +11,7 @@ from engine.comparison import Pinned, Prompt, lineup_of, newest_trained, pinned_
 from engine.errors import EngineError
 from engine.generation import Decoding, GenerationClient, Lineup
 from engine.runs.folder import RunFolder, find_run
+from tui.phase_text import phase_words
 
 BASE = "base"
 
@@ -97,6 +98,7 @@ class Bench:
         self._log, self._post = log, post
         self._client: GenerationClient | None = None
         self._load: Callable[[], object] = lambda: None
+        self._model_name = ""
 
     def start_loading(self, setting: Setting, python: str, idle_minutes: float) -> Callable[[], object]:
         """Note that the line-up is being loaded, and give the call that does it, for a background thread."""
@@ -104,7 +106,8 @@ class Bench:
             self._client = GenerationClient(setting.python or python or None, self._log, self._hear)
         client = self._client
         self.ready, self.loading = None, True
-        self.state = f"loading {setting.model_name} …"
+        self._model_name = setting.model_name
+        self.state = f"loading {self._model_name} …"
 
         def load() -> None:
             try:
@@ -155,6 +158,8 @@ class Bench:
             self.round.open.discard(said["candidate"])
             if "base_matches_plain" in said and self.ready is not None:
                 self.ready = _proved_again(self.ready, said)
+        elif kind == "phase" and self.loading:
+            self.state = phase_words(said, self._model_name)
         elif kind == "unloaded":
             self.state = "unloaded while idle; the next prompt loads it again"
         elif kind == "error":
