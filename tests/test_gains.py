@@ -8,7 +8,8 @@ import pytest
 from engine.events import Finished, Started
 from engine.ladder.bench import Bench
 from engine.ladder.entries import write_entry
-from engine.ladder.gains import gain_lines, gains
+from engine.ladder.gains import gains
+from engine.ladder.report import gain_lines
 from engine.ladder.spec import base_spec, declared_spec
 from engine.measure.intervals import wilson
 from engine.recipe.load import dump_recipe

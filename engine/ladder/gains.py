@@ -41,34 +41,6 @@ def gains(bench: Bench, board: Mapping[str, Any], runs: Sequence[str]) -> list[d
     return found
 
 
-def gain_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The same in sentences, one a figure."""
-    lines = []
-    for known in found:
-        name = f"{known['method']} ({known['run']})"
-        if known.get("accuracy"):
-            lines.append(f"{name} prefers the chosen answer in {_share(known['accuracy'])} validation pairs")
-        if known.get("agreement"):
-            lines.append(
-                f"{name} orders two answers as the metric does for {_share(known['agreement'])} held-out prompts"
-            )
-        if known.get("win_rate"):
-            lines.append(
-                f"{name} answers better than the model as it was in {_share(known['win_rate'])} held-out prompts whose "
-                f"answers differ in score ({known['ties']} do not)"
-            )
-        if known.get("gain"):
-            gain = known["gain"]
-            lines.append(
-                f"{name} gains {gain['score']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] over the model as it was"
-            )
-    return lines
-
-
-def _share(value: Mapping[str, Any]) -> str:
-    return f"{value['score']:.3f} [{value['low']:.3f}, {value['high']:.3f}] of {value['n']}"
-
-
 def _accuracy(folder: RunFolder) -> dict[str, Any] | None:
     metrics = read_run(folder)[0].result.get("metrics") or {}
     accuracy, n = metrics.get("accuracy"), int(metrics.get("n") or 0)

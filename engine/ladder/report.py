@@ -5,7 +5,6 @@ from typing import Any
 
 from engine.ladder.advice import Advice
 from engine.ladder.climb_record import ClimbRecord
-from engine.ladder.gains import gain_lines
 from engine.project.schema import ProjectSettings
 
 BAR_WIDTH = 40
@@ -61,6 +60,30 @@ def _judge(board: Mapping[str, Any]) -> list[str]:
 def judge_sentence(words: str) -> str:
     """`The judge is unchecked: …` or `The judge agrees with 90% of your 40 labels …`, from the scoreboard's words."""
     return f"The judge {'is ' if words.startswith('unchecked') else ''}{words}."
+
+
+def gain_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What `engine.ladder.gains` found, in sentences, one a figure."""
+    lines = []
+    for known in found:
+        name = f"{known['method']} ({known['run']})"
+        if known.get("accuracy"):
+            lines.append(f"{name} prefers the chosen answer in {_share(known['accuracy'])} validation pairs")
+        if known.get("agreement"):
+            lines.append(
+                f"{name} orders two answers as the metric does for {_share(known['agreement'])} held-out prompts"
+            )
+        if known.get("win_rate"):
+            lines.append(
+                f"{name} answers better than the model as it was in {_share(known['win_rate'])} held-out prompts whose "
+                f"answers differ in score ({known['ties']} do not)"
+            )
+        if known.get("gain"):
+            gain = known["gain"]
+            lines.append(
+                f"{name} gains {gain['score']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] over the model as it was"
+            )
+    return lines
 
 
 def _headline(verdict: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -165,3 +188,7 @@ def _learning_curve(curve: Sequence[Sequence[float]]) -> list[str]:
 
 def _or_dash(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
+
+
+def _share(value: Mapping[str, Any]) -> str:
+    return f"{value['score']:.3f} [{value['low']:.3f}, {value['high']:.3f}] of {value['n']}"

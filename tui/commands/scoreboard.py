@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the scoreboard as it was last written; nothing is computed."""
     from engine.ladder.board import read_board
-    from engine.ladder.report import judge_sentence
+    from engine.ladder.report import gain_lines, judge_sentence
     from tui.commands.project import current_root
 
     root = current_root()
@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"verdict: {board['verdict']['rung']}")
     for reason in board["verdict"]["reasons"]:
         print(f"  {printable(reason)}")
+    for line in gain_lines(board.get("gains") or []):
+        print(f"  {line}")
     return 0
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from textual.content import Content
 
+from engine.ladder.report import gain_lines
 from tui.glyphs import Glyphs
 from tui.text import count, figure, one_line, printable, score
 from tui.widgets.interval_bar import interval_bar, scale_of
@@ -91,7 +92,7 @@ def pair_line(board: Mapping[str, Any], pair: Mapping[str, Any], width: int) -> 
 
 
 def verdict_lines(board: Mapping[str, Any]) -> Content:
-    """The verdict in bold, then a line for each reason."""
+    """The verdict in bold, then a line for each reason, and for each thing that judgments have taught."""
     verdict = board.get("verdict") or {}
     words = {
         "prompt": "Stop at the prompt.", "rag": "Stop at RAG: don't fine-tune.", "tune": "Fine-tune.",
@@ -102,6 +103,6 @@ def verdict_lines(board: Mapping[str, Any]) -> Content:
     return Content("\n").join(
         [
             Content.assemble(("Verdict: ", "bold $text-accent"), (said, "bold")),
-            *(Content(f"• {one}") for one in reasons),
+            *(Content(f"• {one}") for one in [*reasons, *gain_lines(board.get("gains") or [])]),
         ]
     )
