@@ -16,12 +16,12 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("model"))
 
 
-def accuracy_and_margin(run: str, root: Path) -> tuple[float, float]:
-    """Of the run's artifact, loaded anew, over the pairs."""
+def accuracy_and_margin(run: str, root: Path, count: int = 40) -> tuple[float, float]:
+    """Of the run's artifact, loaded anew, over the first `count` pairs."""
     from engine.rewards.model import load_reward_run
 
     scorer = load_reward_run(find_run(root, run), root, "cpu")
-    rows = pair_rows(40)
+    rows = pair_rows(count)
     answers = ("chosen", "rejected")
     chats = [
         [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row[answer]}]
@@ -29,9 +29,9 @@ def accuracy_and_margin(run: str, root: Path) -> tuple[float, float]:
         for row in rows
     ]
     scores = scorer.score(chats)
-    pairs = list(zip(scores[:40], scores[40:], strict=True))
+    pairs = list(zip(scores[:count], scores[count:], strict=True))
     margins = [chosen - rejected for chosen, rejected in pairs]
-    return sum(margin > 0 for margin in margins) / 40, sum(margins) / 40
+    return sum(margin > 0 for margin in margins) / count, sum(margins) / count
 
 
 def test_pairs_are_told_apart_and_the_artifact_scores_again(model_folder: Path, tmp_path: Path) -> None:
@@ -54,6 +54,18 @@ def test_pairs_are_told_apart_and_the_artifact_scores_again(model_folder: Path, 
     sit(recipe, broken)
     for name in ("loss", "margin", "accuracy"):
         assert curve(broken, name) == curve(whole, name)
+
+
+def test_a_short_last_batch_weighs_no_more_than_its_rows(model_folder: Path, tmp_path: Path) -> None:
+    write_rows(write_rows(tmp_path, pair_rows(24)), pair_rows(5), "validation")
+    folder = new_run_folder(tmp_path, "reward")
+    short = {"max_steps": 2, "eval_steps": 2}
+    sit(make_recipe("reward", model_folder, data={"validation": "data/validation.jsonl"}, training=short), folder)
+    accuracy, margin = accuracy_and_margin(folder.id, tmp_path, 5)
+    figures = last_evaluation(folder)
+    assert figures["n"] == 5
+    assert figures["accuracy"] == pytest.approx(accuracy)
+    assert figures["margin"] == pytest.approx(margin, rel=0.01)
 
 
 def test_a_reward_model_can_start_from_a_tuned_adapter_and_be_trained_in_full(

@@ -5,9 +5,10 @@ from typing import Any
 from trl import DPOTrainer
 
 from engine.methods.batches import LengthBatched
+from engine.methods.row_averages import AveragedOverRows
 
 
-class PairDPOTrainer(LengthBatched, DPOTrainer):
+class PairDPOTrainer(AveragedOverRows, LengthBatched, DPOTrainer):
     """DPOTrainer whose pairs come as ids, in batches of like length in random order."""
 
     def _prepare_dataset(self, dataset: Any, *_args: Any, **_options: Any) -> Any:

@@ -3,7 +3,8 @@
 from trl import RewardTrainer
 
 from engine.methods.batches import LengthBatched
+from engine.methods.row_averages import AveragedOverRows
 
 
-class PairRewardTrainer(LengthBatched, RewardTrainer):
+class PairRewardTrainer(AveragedOverRows, LengthBatched, RewardTrainer):
     """RewardTrainer whose batches hold pairs of like length in random order."""
