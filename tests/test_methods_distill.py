@@ -65,7 +65,12 @@ def test_good_answers_are_learned_and_the_gap_is_shown(model_folder: Path, tmp_p
     assert len(rows) + len(held) == 22
     said = {row["messages"][-1]["content"] for row in rows}
     assert said <= set(WORDS)
-    assert any("were cut off" in text for text in warnings_of(whole))
+    said_why = warnings_of(whole)
+    assert any("its score is below 1" in text for text in said_why)
+    assert any("cut off at 256 tokens" in text for text in said_why)
+    report = (whole.path / "report.md").read_text()
+    assert f"- teacher's answers for train: {len(rows)} of " in report
+    assert "judge" not in report
     figures = last_evaluation(whole)
     assert figures["score_gap"] == figures["teacher_score"] - figures["student_score"]
     assert values(whole, "loss")[-1] < values(whole, "loss")[0]
@@ -133,6 +138,214 @@ def test_samples_of_a_local_teacher_go_on_where_they_stopped(model_folder: Path,
     assert answers(tmp_path / "broken.jsonl") == whole
 
 
+def by_judge(url: str, teacher_url: str = "", **changes: Any) -> dict[str, Any]:
+    """A distill block whose judge, and by default whose teacher, is the service."""
+    judge = {"endpoint": {"name": "judge", "url": url, "model": "strict", "concurrency": 1}, "criterion": "It is red."}
+    return block(teacher_url or url) | {"filter": None, "judge": judge} | changes
+
+
+def is_verdict_asked(sent: Sent) -> bool:
+    return sent.body["model"] == "strict"
+
+
+def calls_red_good(sent: Sent) -> Response:
+    """The teacher says the right word; the judge calls red good, mumbles about blue, and dislikes the others."""
+    if not is_verdict_asked(sent):
+        return answer(right_word(sent))
+    instructions, shown = (turn["content"] for turn in sent.body["messages"])
+    assert "Judge by this alone: It is red." in instructions
+    said = shown.split("=== answer ===\n")[1].split("\n")[0]
+    return answer({"red": "It is.\nVerdict: good", "blue": "Well, it depends."}.get(said, "Verdict: bad"))
+
+
+def test_a_judge_keeps_the_answers_that_it_calls_good(model_folder: Path, tmp_path: Path) -> None:
+    folder = new_run_folder(write_rows(tmp_path, chat_rows(32)), "distill")
+    write_rows(tmp_path, chat_rows(16), "validation")
+    short = {"max_steps": 1, "eval_steps": 1}
+    data = {"validation": "data/validation.jsonl"}
+    with chat_service(calls_red_good) as service:
+        recipe = make_recipe("distill", model_folder, distill=by_judge(service.url), training=short, data=data)
+        sit(recipe, folder)
+        asked = [sent for sent in service.requests if is_verdict_asked(sent)]
+    assert len(asked) == 32 + 16
+    shown = asked[0].body["messages"][1]["content"]
+    assert "=== question ===\nColour " in shown and "=== reference answer ===\n" in shown
+    rows = read_json_lines(folder.path / "teacher" / "train.jsonl")
+    assert [row["messages"][-1]["content"] for row in rows] == ["red"] * 4
+    dropped = read_json_lines(folder.path / "teacher" / "train_dropped.jsonl")
+    assert {(row["messages"][-1]["content"], row["reason"], row["judge"]) for row in dropped} == {
+        ("blue", "the judge gave no verdict", "Well, it depends."),
+        *((word, "the judge calls it bad", "Verdict: bad") for word in WORDS if word not in ("red", "blue")),
+    }
+    why = "24: the judge calls it bad; 4: the judge gave no verdict"
+    assert f"4 of 32 of the teacher's answers are kept for train: {why}" in warnings_of(folder)
+    report = (folder.path / "report.md").read_text()
+    assert f"- teacher's answers for train: 4 of 32 kept; dropped: {why}" in report
+    assert "- judge of the answers: the endpoint judge, by: It is red." in report
+
+
+def test_no_answer_is_judged_twice(model_folder: Path, tmp_path: Path) -> None:
+    folder = new_run_folder(write_rows(tmp_path, chat_rows(24)), "distill")
+    write_rows(tmp_path, chat_rows(8), "validation")
+    short = {"max_steps": 3, "eval_steps": 3}
+    data = {"validation": "data/validation.jsonl"}
+
+    def dies_after_ten(sent: Sent) -> Response:
+        judged.append(sent.body["messages"][1]["content"])
+        return calls_red_good(sent) if len(judged) <= 10 else Response({"error": "no credit left"}, 403)
+
+    judged: list[str] = []
+    with chat_service(calls_red_good) as teacher, chat_service(dies_after_ten) as judge:
+        recipe = make_recipe(
+            "distill", model_folder, distill=by_judge(judge.url, teacher.url), training=short, data=data
+        )
+        with pytest.raises(EngineError, match="refused") as caught:
+            sit(recipe, folder)
+    assert "10 replies are kept" in caught.value.details
+    assert "goes on where it stopped" in caught.value.hint
+    with chat_service(calls_red_good) as service:
+        recipe = make_recipe("distill", model_folder, distill=by_judge(service.url), training=short, data=data)
+        sit(recipe, folder, stop_at=1)
+        rest = [sent.body["messages"][1]["content"] for sent in service.requests if is_verdict_asked(sent)]
+        teacher_rest = [sent for sent in service.requests if not is_verdict_asked(sent)]
+    assert len(rest) == 24 - 10 + 8
+    assert not set(rest[:14]) & set(judged[:10])
+    assert len(teacher_rest) == 8  # of the validation rows, which the first sitting did not come to
+    sit(recipe, folder)  # Teacher and judge are gone; nothing more is asked of them.
+    assert RunReader(folder).catch_up().status == "finished"
+
+
+def test_the_judge_sees_only_what_the_metric_keeps(model_folder: Path, tmp_path: Path) -> None:
+    folder = new_run_folder(write_rows(tmp_path, chat_rows(16)), "distill")
+    write_rows(tmp_path, chat_rows(1), "validation")
+    data, short = {"validation": "data/validation.jsonl"}, {"max_steps": 1, "eval_steps": 1}
+
+    def respond(sent: Sent) -> Response:
+        return answer("Verdict: good") if is_verdict_asked(sent) else mostly_right(sent)
+
+    with chat_service(respond) as service:
+        distill = by_judge(service.url, filter={"metric": "exact_match"})
+        sit(make_recipe("distill", model_folder, distill=distill, data=data, training=short), folder)
+        asked = [sent.body["messages"][1]["content"] for sent in service.requests if is_verdict_asked(sent)]
+    assert len(asked) == 14 + 1  # Colour 3 was answered wrongly, and Colour 5 was cut off.
+    assert not any("Colour 3?" in shown or "Colour 5?" in shown for shown in asked)
+
+
+def test_a_local_judge_without_a_verdict_keeps_nothing_and_says_so(model_folder: Path, tmp_path: Path) -> None:
+    """A random model calls nothing good. Its replies are kept too: the second sitting loads it for nothing more."""
+    folder = new_run_folder(write_rows(tmp_path, chat_rows(8)), "distill")
+    judge = {"model": {"name": str(model_folder)}, "max_new_tokens": 4}
+    with chat_service(calls_red_good) as service:
+        recipe = make_recipe("distill", model_folder, distill=by_judge(service.url, judge=judge))
+        with pytest.raises(EngineError, match="good enough for train") as caught:
+            sit(recipe, folder)
+    assert "7: the judge gave no verdict" in caught.value.details
+    assert "judge.criterion" in caught.value.hint
+    kept = (folder.path / "teacher" / "train_verdicts.jsonl").read_bytes()
+    assert len(kept.splitlines()) == 7
+    with pytest.raises(EngineError, match="good enough for train"):
+        sit(recipe, folder)
+    assert (folder.path / "teacher" / "train_verdicts.jsonl").read_bytes() == kept
+
+
+def test_a_local_judge_that_calls_everything_good_keeps_it(tmp_path: Path) -> None:
+    from functools import partial
+
+    from engine.data.prompts import Prompted
+    from engine.methods.answer_filter import sort_answers
+    from engine.methods.answer_judge import judge_answers, question
+    from engine.methods.distill_settings import DistillSettings
+    from engine.methods.teacher import Answer
+
+    prompts = [Prompted([{"role": "user", "content": "Which?"}], None, "rows", n) for n in range(2)]
+    answers = [Answer(prompt, word, True) for prompt, word in zip(prompts, ("red", "blue"), strict=True)]
+    answers.append(Answer(prompts[0], "cut o", False))
+    lessons = [{"messages": [*question(item, "Red."), {"role": "assistant", "content": "Yes."}]} for item in answers]
+    school = new_run_folder(write_rows(tmp_path / "school", lessons * 8), "sft")
+    training = {"num_train_epochs": 10, "learning_rate": 1e-2, "eval_steps": 200}
+    model = make_tiny_model(tmp_path / "model", context=1024)
+    sit(make_recipe("sft", model, adapter=None, training=training, data={"max_length": 1024}), school)
+    judge = {"model": {"name": str(school.path / "model")}, "criterion": "Red.", "max_new_tokens": 24}
+    settings = DistillSettings.model_validate({"teacher": {"model": {"name": "pocket"}}, "judge": judge})
+    assert settings.judge is not None
+    told: list[tuple[int, int]] = []
+    ask = partial(
+        judge_answers, judge=settings.judge, file=tmp_path / "verdicts.jsonl", root=tmp_path, device="cpu", seed=0,
+        tell=lambda done, total: told.append((done, total)), before_asking=lambda: None,
+    )  # fmt: skip
+    found = sort_answers(answers, [None, None, None], settings, ask)
+    assert [(one.dropped, one.verdict) for one in found] == [
+        (None, "Yes."),
+        (None, "Yes."),
+        ("cut off at 256 tokens", None),
+    ]
+    assert told == [(0, 2), (2, 2)]
+
+
+def test_each_answer_that_is_not_learned_has_its_reason() -> None:
+    from engine.data.prompts import Prompted
+    from engine.methods.answer_filter import reasons, sort_answers
+    from engine.methods.distill_settings import DistillSettings
+    from engine.methods.feedback import Reply
+    from engine.methods.teacher import Answer
+
+    settings = DistillSettings.model_validate(
+        {
+            "teacher": {"model": {"name": "pocket"}},
+            "filter": {"metric": "exact_match", "least": 0.5},
+            "judge": {"model": {"name": "pocket"}},
+        }
+    )
+    prompt, other = (Prompted([{"role": "user", "content": "Which?"}], None, "rows", n) for n in range(2))
+    cases = [
+        (Answer(prompt, "red", False), 1.0, "cut off at 256 tokens"),
+        (Answer(prompt, "red", True), 1.0, None),
+        (Answer(prompt, "red", True), 1.0, "the same as another answer to the prompt"),
+        (Answer(other, "red", True), 1.0, None),
+        (Answer(prompt, " ", True), 1.0, "empty"),
+        (Answer(prompt, "blue", True), 0.2, "its score is below 0.5"),
+        (Answer(prompt, "pink", True), None, "the prompt has no reference"),
+        (Answer(prompt, "grey", True), 0.5, "the judge calls it bad"),
+        (Answer(prompt, "brown", True), 1.0, "the judge gave no verdict"),
+        (Answer(prompt, "white", True), 1.0, "the judge gave no verdict: its context has no room for it"),
+    ]
+    said = {
+        "red": Reply("Verdict: good", "end"),
+        "grey": Reply("Verdict: bad", "end"),
+        "brown": Reply("I can't", "length"),
+        "white": Reply("", "no_room"),
+    }
+    found = sort_answers(
+        [answer for answer, _, _ in cases],
+        [score for _, score, _ in cases],
+        settings,
+        lambda asked: [said[answer.text] for answer in asked],
+    )
+    assert [one.dropped for one in found] == [reason for _, _, reason in cases]
+    assert len(reasons(found)) == 8 and all(line.startswith("1: ") for line in reasons(found))
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("Right and short.\nVerdict: good", "good"),
+        ("**Verdict:** bad.", "bad"),
+        ('The answer says "Verdict: good".\nVerdict: bad', "bad"),
+        ("Verdict: not good", "bad"),
+        ("Good.", "good"),
+        ("No", "bad"),
+        ("<think>Verdict: good</think>Verdict: bad", "bad"),
+        ("<think>Verdict: good", None),
+        ("It is good.", None),
+        ("", None),
+    ],
+)
+def test_a_verdict_is_read_from_the_end_of_the_reply(reply: str, verdict: str | None) -> None:
+    from engine.methods.answer_judge import read_verdict
+
+    assert read_verdict(reply) == verdict
+
+
 def trained_teacher(root: Path, model: Path) -> RunFolder:
     folder = new_run_folder(write_rows(root, chat_rows(16)), "sft")
     training = {"num_train_epochs": 16, "learning_rate": 1e-2, "eval_steps": 64}
@@ -178,6 +391,13 @@ def test_probabilities_of_a_local_teacher(model_folder: Path, tmp_path: Path) ->
         (
             {"teacher": {"model": {"name": "pocket"}}, "mode": "logits", "filter": {"metric": "exact_match"}},
             "set metric",
+        ),
+        ({"teacher": {"model": {"name": "pocket"}}, "judge": {}}, "name one judge"),
+        ({"teacher": {"model": {"name": "pocket"}}, "judge": {"model": {"name": "./gone"}}}, "gone"),
+        ({"teacher": {"model": {"name": "pocket"}}, "judge": {"model": {"name": "pocket"}, "criterion": " "}}, "words"),
+        (
+            {"teacher": {"model": {"name": "pocket"}}, "mode": "logits", "judge": {"model": {"name": "pocket"}}},
+            "a judge could choose",
         ),
     ],
 )

@@ -1,10 +1,11 @@
 """Distillation: a small model learns from a bigger one, from its answers or from its probabilities.
 
-From answers: the teacher answers the prompts, a metric keeps the good ones, the student learns them as in supervised
-fine-tuning. From logits: the student answers, and a local teacher's distribution corrects it (TRL's
+From answers: the teacher answers the prompts, a metric, a judge, or both keep the good ones, the student learns them as
+in supervised fine-tuning. From logits: the student answers, and a local teacher's distribution corrects it (TRL's
 DistillationTrainer). Beside the loss: the gap between the teacher's score and the student's, on validation prompts.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ from engine.data.report import LoadedData
 from engine.data.report import load_data as load_answers
 from engine.errors import EngineError
 from engine.events import Phase, Warned
-from engine.files import read_json_lines, write_json_lines_atomic
+from engine.files import read_json, read_json_lines, write_json_atomic, write_json_lines_atomic
 from engine.measure.metrics.parse import parse_metric
 from engine.measure.metrics.scoring import score_answer
 from engine.measure.metrics.spec import MetricSpec
+from engine.methods.answer_filter import NO_VERDICT, Sorted, reasons, sort_answers
+from engine.methods.answer_judge import judge_answers
 from engine.methods.arguments import construct, default_precision, trl_arguments
-from engine.methods.distill_settings import DistillSettings, FilterSettings, distill_settings
+from engine.methods.distill_settings import DistillSettings, distill_settings
 from engine.methods.rows import RowRecorder
 from engine.methods.sft import encoded_dataset
 from engine.methods.teacher import Answer, teacher_answers
@@ -35,16 +38,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FOLDER = "teacher"
+DROPPED = "dropped.jsonl"
+SUMMARY = "summary.json"
 GAP_FILE = "validation_prompts.jsonl"
 GAP_PROMPTS = 32
 DEFAULT_COMPLETION_LENGTH = 256
 
 
 def check(recipe: Recipe, root: Path) -> None:
-    """Raise EngineError for a teacher or a filter that there isn't."""
+    """Raise EngineError for a teacher, a judge or a filter that there isn't."""
     settings = distill_settings(recipe)
     if settings.teacher.model is not None:
         model_source(settings.teacher.model.name, root)
+    if settings.judge is not None and settings.judge.model is not None:
+        model_source(settings.judge.model.name, root)
     if settings.filter is not None:
         parse_metric(settings.filter.metric, root)
     _gap_metric(settings, root)
@@ -62,31 +69,59 @@ def prepare(
     prompts, held = read_splits(recipe, root, tokenizer)
     tell(prompts, "training", reporter)
     made: dict[str, str] = {}
+    summary: dict[str, Any] = {}
+    place, obey = folder.path / FOLDER, partial(obey_requests, folder, reporter)
+    metric = None if settings.filter is None else parse_metric(settings.filter.metric, root)
+    place.mkdir(exist_ok=True)
     for name, source in (("train", prompts), ("validation", held)):
         answers = teacher_answers(
-            source.examples,
-            settings,
-            folder.path / FOLDER / f"{name}_answers.jsonl",
-            root,
-            device,
-            recipe.seed,
-            reporter,
-            partial(obey_requests, folder, reporter),
+            source.examples, settings, place / f"{name}_answers.jsonl", root, device, recipe.seed, reporter, obey
         )
-        scores = _scores(answers, None if settings.filter is None else parse_metric(settings.filter.metric, root))
-        kept = _kept(answers, scores, settings.filter)
-        _tell_kept(name, answers, kept, settings, reporter)
-        path = folder.path / FOLDER / f"{name}.jsonl"
-        path.parent.mkdir(exist_ok=True)
-        write_json_lines_atomic(path, [_row(answers[number]) for number in kept])
-        made[name] = str(path)
+        judge = None
+        if settings.judge is not None:
+            judge = partial(
+                judge_answers,
+                judge=settings.judge,
+                file=place / f"{name}_verdicts.jsonl",
+                root=root,
+                device=device,
+                seed=recipe.seed,
+                tell=partial(_tell_judged, reporter),
+                before_asking=obey,
+            )
+        found = sort_answers(answers, _scores(answers, metric), settings, judge)
+        write_json_lines_atomic(
+            place / f"{name}_{DROPPED}", [one.dropped_row() for one in found if one.dropped is not None]
+        )
+        rows = [one.row() for one in found if one.dropped is None]
+        _tell_kept(name, found, settings, reporter)
+        write_json_lines_atomic(place / f"{name}.jsonl", rows)
+        made[name] = str(place / f"{name}.jsonl")
+        summary[name] = {"answers": len(found), "kept": len(rows), "dropped": reasons(found)}
         if name == "validation":
             gap_rows = _gap_rows(answers, _scores(answers, _gap_metric(settings, root)))
-            write_json_lines_atomic(folder.path / FOLDER / GAP_FILE, gap_rows)
+            write_json_lines_atomic(place / GAP_FILE, gap_rows)
+    judge_words = None if settings.judge is None else f"{settings.judge.words}, by: {settings.judge.criterion}"
+    write_json_atomic(place / SUMMARY, {"splits": summary, "judge": judge_words})
+    reporter.write(Phase("tokenise"))
     data = recipe.data.model_copy(
         update={"train": made["train"], "validation": made["validation"], "shape": "messages", "columns": {}}
     )
     return recipe.model_copy(update={"data": data})
+
+
+def report(folder: RunFolder) -> list[str]:
+    """The lines about the teacher's answers for report.md; none where the student learned from probabilities."""
+    path = folder.path / FOLDER / SUMMARY
+    if not path.exists():
+        return []
+    summary = read_json(path)
+    lines = [
+        f"- teacher's answers for {name}: {found['kept']} of {found['answers']} kept"
+        + (f"; dropped: {'; '.join(found['dropped'])}" if found["dropped"] else "")
+        for name, found in summary["splits"].items()
+    ]
+    return [*lines, f"- judge of the answers: {summary['judge']}"] if summary["judge"] else lines
 
 
 def load_data(recipe: Recipe, path: Path, tokenizer: "PreTrainedTokenizerBase") -> LoadedData:
@@ -236,39 +271,39 @@ def _scores(answers: list[Answer], metric: MetricSpec | None) -> list[float | No
     ]
 
 
-def _kept(answers: list[Answer], scores: list[float | None], wanted: FilterSettings | None) -> list[int]:
-    """Whole, non-empty answers that pass the filter, each text once a prompt."""
-    kept: list[int] = []
-    seen: set[tuple[int, str]] = set()
-    for number, (answer, score) in enumerate(zip(answers, scores, strict=True)):
-        same = (id(answer.prompt), answer.text)
-        if not answer.complete or not answer.text.strip() or same in seen:
-            continue
-        if wanted is not None and (score is None or score < wanted.least):
-            continue
-        seen.add(same)
-        kept.append(number)
-    return kept
+def _tell_judged(reporter: Reporter, done: int, total: int) -> None:
+    reporter.write(Phase("generate", done, total, "teacher's answers judged"))
 
 
-def _tell_kept(
-    name: str, answers: list[Answer], kept: list[int], settings: DistillSettings, reporter: Reporter
-) -> None:
-    cut = sum(not answer.complete for answer in answers)
-    said = f"{len(kept)} of {len(answers)} of the teacher's answers are kept for {name}; {cut} were cut off"
+def _tell_kept(name: str, found: Sequence[Sorted], settings: DistillSettings, reporter: Reporter) -> None:
+    kept, why = sum(one.dropped is None for one in found), reasons(found)
     if not kept:
+        ways = ["raise teacher.max_new_tokens", "take a better teacher"]
+        ways += ["lower filter.least"] if settings.filter is not None else []
+        ways += ["look at judge.criterion, or take a better judge"] if settings.judge is not None else []
         raise EngineError(
             f"No answer of the teacher's is good enough for {name}",
-            f"{len(answers)} answers, {cut} cut off at {settings.teacher.max_new_tokens} tokens",
-            "raise teacher.max_new_tokens, lower filter.least, or take a better teacher",
+            "\n".join([f"{len(found)} answers", *why]),
+            f"{FOLDER}/{name}_{DROPPED} in the run's folder lists them; {', or '.join(ways)}",
         )
-    if len(kept) < len(answers):
-        reporter.write(Warned(said, "", "more samples a prompt with a temperature find more good answers"))
-    reporter.write(Phase("tokenise"))
-
-
-def _row(answer: Answer) -> dict[str, Any]:
-    return {"messages": [*answer.prompt.prompt, {"role": "assistant", "content": answer.text}]}
+    if kept < len(found):
+        reporter.write(
+            Warned(
+                f"{kept} of {len(found)} of the teacher's answers are kept for {name}",
+                "; ".join(why),
+                f"{FOLDER}/{name}_{DROPPED} in the run's folder lists the others; more samples a prompt with a "
+                "temperature find more good answers",
+            )
+        )
+    unread = sum((one.dropped or "").startswith(NO_VERDICT) for one in found)
+    if settings.judge is not None and 2 * unread > sum(one.verdict is not None for one in found):
+        reporter.write(
+            Warned(
+                f"The judge gave no verdict on {unread} of the answers for {name}",
+                "",
+                "take a judge that follows instructions, or raise judge.max_new_tokens",
+            )
+        )
 
 
 def _gap_rows(answers: list[Answer], scores: list[float | None]) -> list[dict[str, Any]]:

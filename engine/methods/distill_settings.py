@@ -33,6 +33,36 @@ class FilterSettings(Strict):
     least: float = Field(1.0, description="lowest score of an answer that is kept")
 
 
+class AnswerJudge(Strict):
+    """Who says whether an answer is good; one of `model` and `endpoint`."""
+
+    model: ModelSettings | None = Field(None, description="a local judge, as in the recipe's model block")
+    endpoint: EndpointModel | None = Field(None, description="a service: name, url, model, key_variable…")
+    criterion: str = Field(
+        "the answer is correct, and helps the person who asked",
+        description="what a good answer is, in your words; the judge sees question, answer, and reference if any",
+    )
+    max_new_tokens: Positive = Field(
+        256, description="longest verdict with its reasons, in tokens; an answer without a readable verdict is dropped"
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "AnswerJudge":
+        if (self.model is None) == (self.endpoint is None):
+            raise ValueError("name one judge: model or endpoint")
+        if not self.criterion.strip():
+            raise ValueError("criterion is empty: say in words what a good answer is")
+        return self
+
+    @property
+    def words(self) -> str:
+        """Who judges, for people."""
+        if self.model is not None:
+            return self.model.name
+        assert self.endpoint is not None
+        return f"the endpoint {self.endpoint.name}"
+
+
 class DistillSettings(Strict):
     """Distillation from a teacher."""
 
@@ -43,6 +73,9 @@ class DistillSettings(Strict):
     teacher: TeacherSettings = Field(description="who teaches")
     samples: Positive = Field(1, description="answers of the teacher to each prompt; needs a temperature above 0")
     filter: FilterSettings | None = Field(None, description="which answers are kept; null: all that are not cut off")
+    judge: AnswerJudge | None = Field(
+        None, description="a model that looks at each answer the filter keeps, and drops those it doesn't call good"
+    )
 
     metric: Any = Field(
         None, description="a metric as in rung.yaml by which student and teacher are compared at each evaluation, on "
@@ -55,6 +88,8 @@ class DistillSettings(Strict):
             raise ValueError("mode logits needs a local teacher: teacher: {model: {name: …}}")
         if self.mode == "logits" and self.filter is not None:
             raise ValueError("mode logits learns no answers of the teacher's that a filter could choose; set metric")
+        if self.mode == "logits" and self.judge is not None:
+            raise ValueError("mode logits learns no answers of the teacher's that a judge could choose")
         if self.samples > 1 and self.teacher.temperature == 0:
             raise ValueError("several samples are the same at temperature 0; set teacher.temperature")
         return self

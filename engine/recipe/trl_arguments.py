@@ -25,7 +25,7 @@ _CONFIG_FILES = {
 _OWN_FIELDS: dict[str, set[str]] = {
     "grpo": {"rewards", "max_prompt_length", "measure_kl", "kl_limit", "no_variance_patience"},
     "rloo": {"rewards", "max_prompt_length", "measure_kl", "kl_limit", "no_variance_patience"},
-    "distill": {"teacher", "filter", "samples", "mode", "metric"},
+    "distill": {"teacher", "filter", "judge", "samples", "mode", "metric"},
     "constitution": {
         "principles", "rounds", "temperature", "max_new_tokens", "critique_request", "revision_request", "judge",
         "keep", "review", "batch_size",
