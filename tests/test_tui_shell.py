@@ -242,7 +242,7 @@ def test_other_words_for_numbers() -> None:
     assert (gibibytes(38.2 * 2**30), gibibytes(3 * 2**20), gibibytes(None)) == ("38.2 GiB", "3 MiB", "–")
     assert gibibytes(361 * 2**10) == "361 KiB"
     assert (duration(761), duration(90_061), duration(None)) == ("00:12:41", "1 d 01:01:01", "–")
-    assert (score(0.41), score(1.0), score(None), count(1240)) == (".41", "1", "–", "1,240")
+    assert (score(0.41), score(1.0), score(None), count(1240)) == (".41", "1.00", "–", "1,240")
 
 
 def test_printable_leaves_nothing_that_a_terminal_would_obey() -> None:

@@ -74,4 +74,4 @@ def score(value: float | None) -> str:
     """A score between 0 and 1 as .41, others as a figure."""
     if value is None:
         return "–"
-    return f"{value:.2f}".removeprefix("0") if 0 <= value < 1 else f"{value:.3g}"
+    return f"{value:.2f}".removeprefix("0") if 0 <= value <= 1 else f"{value:.3g}"

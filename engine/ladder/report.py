@@ -66,7 +66,7 @@ def gain_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """What `engine.ladder.gains` found, in sentences, one a figure."""
     lines = []
     for known in found:
-        name = f"{known['method']} ({known['run']})"
+        name = known["run"].split("-", 2)[-1]  # dpo-69d5, as rung takes it too
         if known.get("accuracy"):
             lines.append(f"{name} prefers the chosen answer in {_share(known['accuracy'])} validation pairs")
         if known.get("agreement"):
