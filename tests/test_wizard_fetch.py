@@ -13,6 +13,7 @@ from tests.on_screen import NARROW, WIDE, shown, until
 from tests.small_hub import Repository, SmallHub, hand_made_model, held_at, small_hub, use_hub
 from tui.app import RungApp
 from tui.screens.dialogs import ErrorPanel
+from tui.text import gibibytes
 from tui.widgets.wizard_job_panel import JobPanel
 
 
@@ -69,3 +70,16 @@ async def test_a_gated_model_is_explained_on_the_page(demo: Path, hub: SmallHub)
         await pilot.press("2", "f")
         await until(pilot, lambda: isinstance(app.screen, ErrorPanel))
         assert "org/tiny is gated" in shown(app) and "hf auth login" in shown(app)
+
+
+def test_the_prompt_trial_says_how_far_its_models_download_is() -> None:
+    from tui.screens.wizard_trial import TrialBench
+
+    bench = TrialBench(lambda message: None)
+    said = {"type": "phase", "id": 1, "name": "download", "done": 1 << 29, "total": 1 << 30, "unit": "bytes"}
+    assert bench.take(said) is None
+    assert bench.state == f"downloading the model: {gibibytes(1 << 29)} of {gibibytes(1 << 30)}"
+    bench.take({"type": "phase", "id": 1, "name": "load", "done": None, "total": None, "unit": None})
+    assert bench.state == "loading the model …"
+    bench.take({"type": "ready", "id": 1, "device": "cpu", "seconds": 0.1})
+    assert bench.state == "answering …"

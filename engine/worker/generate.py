@@ -1,8 +1,7 @@
 """The generation worker: loads a base and its adapters, streams answers over its pipes, ends when its stdin closes.
 
-JSON lines in: load, generate, cancel, unload. Out: phase, ready, token, done, warning, unloaded,
-error. Every request carries
-an id, and so do its answers. Imports torch once the first `load` comes.
+JSON lines in: load, generate, cancel, unload. Out: phase, ready, token, done, warning, unloaded, error. Every request
+carries an id, and so do its answers. Imports torch once the first `load` comes.
 """
 
 import json

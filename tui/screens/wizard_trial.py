@@ -11,6 +11,7 @@ from textual.message import Message
 from engine.errors import EngineError
 from engine.generation import Decoding, GenerationClient, Lineup
 from engine.state_folder import state_folder
+from tui.phase_text import phase_words
 from tui.screens.wizard_view import TrialRow
 
 ROWS = 4
@@ -87,6 +88,8 @@ class TrialBench:
         if said["type"] == "error":
             self.state = ""
             return EngineError(said["message"], said.get("details", ""), said.get("hint", ""))
+        if said["type"] == "phase":
+            self.state = phase_words(said, "the model")
         if said["type"] == "ready":
             self.state = "answering …"
         number = self._requests.get(int(said["id"])) if said.get("id") is not None else None
