@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -213,3 +214,23 @@ def test_no_rows_yet_is_no_fault(tmp_path: Path) -> None:
     made = write_new_project(tmp_path / "p", "someone/some-model")
     assert any("no rows yet" in note for note in made.notes) and any("hub id" in note for note in made.notes)
     assert load_project(made.root).model == ModelSettings(name="someone/some-model")
+
+
+@pytest.mark.parametrize(
+    ("row", "method"),
+    [
+        ({"prompt": "Which {n}?", "chosen": "This {n}.", "rejected": "That {n}."}, "dpo"),
+        ({"prompt": "Which {n}?", "completion": "This {n}.", "label": True}, "kto"),
+        ({"text": "Number {n} of many."}, "cpt"),
+        ({"question": "Which {n}?", "answer": "This {n}."}, "sft"),
+        ({"colour": "red", "number": "{n}"}, "sft"),
+    ],
+)
+def test_a_new_project_s_recipe_is_of_the_method_that_its_rows_are_for(
+    tmp_path: Path, row: dict[str, Any], method: str
+) -> None:
+    lines = [{k: v.replace("{n}", str(n)) if isinstance(v, str) else v for k, v in row.items()} for n in range(40)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    made = write_new_project(tmp_path / "project", "pocket", tmp_path / "rows.jsonl")
+    assert made.recipe == f"recipes/{method}.yaml" == load_project(made.root).tune.recipe
+    assert load_recipe(made.root / made.recipe).method == method

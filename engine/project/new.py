@@ -1,4 +1,4 @@
-"""A new project: rung.yaml, recipes/sft.yaml and the split data, all there or none of it."""
+"""A new project: rung.yaml, a recipe of the method its rows are for, and the split data, all there or none of it."""
 
 import os
 import shutil
@@ -10,24 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.read import Problem, read_rows
+from engine.data.shapes import detect_shape, rename_columns
 from engine.errors import EngineError
 from engine.files import write_json_lines_atomic
 from engine.measure.splits import SplitPlan, freeze_files, make_splits
 from engine.project.load import save_project
 from engine.project.model_facts import ModelFacts, model_facts
-from engine.project.recommend import MAX_LENGTH, RECIPE_FILE, recommended_recipe, write_recipe
-from engine.project.schema import ProjectData, ProjectSettings, Situation, Want
-from engine.recipe.schema import DataSettings, ModelSettings
+from engine.project.recommend import MAX_LENGTH, recommended_recipe, write_recipe
+from engine.project.schema import ProjectData, ProjectSettings, Situation, TuneSettings, Want
+from engine.recipe.schema import DataSettings, Method, ModelSettings
 from engine.retrieval.settings import RetrievalSettings
 
 MOST_TOLD = 5
+_METHOD_OF_SHAPE: dict[str, Method] = {"preference": "dpo", "hh": "dpo", "kto": "kto", "text": "cpt"}
 
 
 @dataclass(frozen=True)
 class NewProject:
-    """Where the project lies, and what its maker should know."""
+    """Where the project lies, its recipe's file in it, and what its maker should know."""
 
     root: Path
+    recipe: str
     notes: list[str]
 
 
@@ -70,7 +73,9 @@ def write_new_project(
             train=declared.train or "data/train.jsonl", validation=declared.validation, shape=declared.shape,
             columns=declared.columns, max_length=MAX_LENGTH,
         )  # fmt: skip
-        write_recipe(staging, recommended_recipe(settings, facts, rows, num_rows))
+        method = _method_for(staging, declared)
+        recipe = f"recipes/{method}.yaml"
+        write_recipe(staging, recommended_recipe(settings, facts, rows, num_rows, method), recipe)
         save_project(
             staging,
             ProjectSettings(
@@ -81,11 +86,25 @@ def write_new_project(
                 documents=RetrievalSettings(path=_relative(documents, root)) if documents else None,
                 **({"metrics": list(metrics)} if metrics else {}),
                 target=target,
+                tune=TuneSettings(recipe=recipe),
             ),
         )
     if train is None:
-        notes.append(f"no rows yet: name them under data: in rung.yaml and in {RECIPE_FILE}")
-    return NewProject(root, notes)
+        notes.append(f"no rows yet: name them under data: in rung.yaml and in {recipe}")
+    return NewProject(root, recipe, notes)
+
+
+def _method_for(staging: Path, declared: ProjectData) -> Method:
+    """The method that the shape of the training rows asks for; where it is not to be told, supervised fine-tuning."""
+    if declared.train is None:
+        return "sft"
+    shape: str = declared.shape
+    if shape == "auto":
+        try:
+            shape = detect_shape(rename_columns(read_rows(staging / declared.train)[0], declared.columns))
+        except EngineError:
+            return "sft"  # rung check, and the wizard's data page, say what the rows lack
+    return _METHOD_OF_SHAPE.get(shape, "sft")
 
 
 def chosen_model(model: str, root: Path) -> tuple[ModelSettings, ModelFacts, list[str]]:

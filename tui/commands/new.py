@@ -41,9 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write rung.yaml, recipes/sft.yaml and the splits, and say what comes next."""
+    """Write rung.yaml, a recipe and the splits, and say what comes next."""
     from engine.project.new import write_new_project
-    from engine.project.recommend import RECIPE_FILE
     from engine.project.schema import ProjectData
 
     made = write_new_project(
@@ -64,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
     for note in made.notes:
         progress.line(f"note: {note}")
     print(made.root)
-    progress.line(f"next: rung check {args.directory}/{RECIPE_FILE}, then rung run {args.directory}/{RECIPE_FILE}")
+    file = args.directory / made.recipe
+    progress.line(f"next: rung check {file}, then rung run {file}")
     return 0
 
 
