@@ -56,8 +56,8 @@ def test_generation_stops_at_the_turn_s_end() -> None:
     [
         ("passage", 60, 0.9),
         ("world knowledge, withheld phrasings", 60, 0.9),
-        ("retrieved chunks", 60, 0.45),
-        ("withheld patterns", 60, 0.35),
+        ("retrieved chunks", 60, 0.85),
+        ("withheld patterns", 60, 0.75),
     ],
 )
 def test_abilities_on_a_small_fresh_sample(ability: str, n: int, least: float) -> None:

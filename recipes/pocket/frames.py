@@ -72,12 +72,12 @@ class Frame:
         return [*messages, *user(f"{self.order}\n\n{content}" if self.order_in_user and self.order else content)]
 
 
-def choose(rng: Random) -> Frame:
-    """A layout drawn at random."""
+def choose(rng: Random, citing: float = 0.4) -> Frame:
+    """A layout drawn at random; `citing` is the share that ask for numbers, of those whose order and marks allow it."""
     word = rng.choice(SOURCE_WORDS)
     order = rng.choice(READ_ORDERS) if rng.random() < 0.65 else ""
     mark = rng.choice(MARKS) if rng.random() < 0.6 else rng.choice(("", "", "- "))
-    cite = bool(order) and mark.startswith("[") and rng.random() < 0.4
+    cite = bool(order) and mark.startswith("[") and rng.random() < citing
     if cite:
         order += " " + rng.choice(CITE_ORDERS)
     elif order and rng.random() < 0.2:

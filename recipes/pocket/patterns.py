@@ -56,10 +56,6 @@ def train_family(rng: Random) -> Family:
     if rng.random() < 0.1:
         meaning = rng.choice(("category", "opposite", "value of", "entity of", "pair of", "turned"))
         return Family((1, (0,)), "", "", " ", meaning, rng.randrange(20))
-    if rng.random() < 0.4:  # the choice of fields by itself, which is what is hardest to learn
-        size = rng.choice((2, 2, 2, 3))
-        family = Family((size, tuple(rng.sample(range(size), rng.choice((1, 2))))), " ", "{}", rng.choice((" ", ", ")))
-        return family if not family.held_out else train_family(rng)
     while True:
         draw = rng.random()
         join = rng.choice((" ", " ", ", ", "-")) if draw < 0.55 else rng.choice(JOINS)
@@ -69,6 +65,23 @@ def train_family(rng: Random) -> Family:
         family = Family(_selection(rng), join, frame, rng.choice(INPUT_JOINS))
         if not family.held_out and not _trivial(family):
             return family
+
+
+def plain_selection(rng: Random, size: int) -> Family:
+    """A family to train on: the choice of one or two of `size` fields by itself, which is the hardest to learn."""
+    while True:
+        kept = tuple(rng.sample(range(size), rng.choice((1, 2))))
+        family = Family((size, kept), " ", "{}", rng.choice((" ", " ", ", ", " and ")))
+        if not family.held_out:
+            return family
+
+
+ORDINALS = ("first", "second", "third", "fourth")
+
+
+def in_words(family: Family) -> str:
+    """Which fields the family keeps: `the third and the first`."""
+    return " and ".join(f"the {ORDINALS[i]}" for i in family.selection[1])
 
 
 def held_out_families() -> list[Family]:
@@ -100,10 +113,12 @@ def _selection(rng: Random) -> Selection:
     return size, tuple(rng.randrange(size) for _ in range(kept))
 
 
-def examples(rng: Random, family: Family, count: int, split: Split = "train") -> list[tuple[str, str]]:
-    """`count` pairs of input and output that follow the family's rule, with different inputs."""
+def examples(
+    rng: Random, family: Family, count: int, split: Split = "train", kind: str | None = None
+) -> list[tuple[str, str]]:
+    """`count` pairs of input and output that follow the family's rule, with different inputs; fields of one kind."""
     made: dict[str, str] = {}
-    kind = rng.choice(("object", "animal", "colour", "food", "name", "any", "any", "number"))
+    kind = kind or rng.choice(("object", "animal", "colour", "food", "name", "any", "any", "number"))
     while len(made) < count:
         source, target = _example(rng, family, kind, split)
         made[source] = target
@@ -120,12 +135,18 @@ def _example(rng: Random, family: Family, kind: str, split: Split) -> tuple[str,
     if family.meaning:
         return _extraction(rng, family, split)
     size, order = family.selection
-    fields: list[str] = []
-    while len(fields) < size:
+    made = fields(rng, kind, size, split)
+    return family.input_join.join(made), family.frame.replace("{}", family.join.join(made[i] for i in order))
+
+
+def fields(rng: Random, kind: str, count: int, split: Split = "train") -> list[str]:
+    """`count` different words, names or numbers of a kind; `any` mixes the kinds."""
+    made: list[str] = []
+    while len(made) < count:
         field = _field(rng, kind, split)
-        if field not in fields:
-            fields.append(field)
-    return family.input_join.join(fields), family.frame.replace("{}", family.join.join(fields[i] for i in order))
+        if field not in made:
+            made.append(field)
+    return made
 
 
 def _extraction(rng: Random, family: Family, split: Split) -> tuple[str, str]:

@@ -72,7 +72,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
     progress = used / args.seconds if args.seconds else step / args.steps
     while progress < 1:
         length = min(1.0, 0.2 + progress / args.short_until)
-        for batch in batches(tokenizer, pool, rank, length, args):
+        for batch in batches(tokenizer, pool, rank, length, progress < args.drill_until, args):
             share = max(step / args.steps, (time.time() - started) / args.seconds if args.seconds else 0.0)
             loss, progress = optimise(run, model, optimizers, batch, partial(schedule, step), share)
             losses.append(loss)
@@ -167,9 +167,12 @@ def schedule(step: int, progress: float) -> float:
     return min(1.0, (step + 1) / 100) * min(1.0, max(0.02, (1.0 - progress) / 0.25))
 
 
-def batches(tokenizer: Tokenizer, pool: int, rank: int, length: float, args: argparse.Namespace) -> Iterator[Batch]:
+def batches(
+    tokenizer: Tokenizer, pool: int, rank: int, length: float, drill: bool, args: argparse.Namespace
+) -> Iterator[Batch]:
     """A worker's batches of one pool: alike in length within a batch, in random order, as many for each worker."""
-    rows = [encode(tokenizer, chat) for chat in islice(chats.stream(args.seed * 1_000_003 + pool + 1, length), POOL)]
+    drawn = islice(chats.stream(args.seed * 1_000_003 + pool + 1, length, drill=drill), POOL)
+    rows = [encode(tokenizer, chat) for chat in drawn]
     rows = sorted((row for row in rows if len(row[0]) <= args.max_length), key=lambda row: len(row[0]))
     groups: list[list[tuple[list[int], list[float]]]] = [[]]
     for row in rows:
@@ -274,6 +277,7 @@ def parse() -> argparse.Namespace:
         default=0.4,
         help="share of the training over which chats grow to their full length",
     )
+    parser.add_argument("--drill-until", type=float, default=0.5, help="share of the training that begins with drill")
     parser.add_argument("--max-length", type=int, default=1024)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=6)
