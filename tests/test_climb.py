@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
-from engine.events import Event
+from engine.events import Event, Finished, Started
 from engine.files import read_json, read_json_lines
 from engine.ladder import climb as climbing
 from engine.ladder.advice import advise
@@ -22,6 +22,7 @@ from engine.project.wizard_facts import gather_facts
 from engine.runs.folder import RunFolder
 from tests.chat_service import Response, Sent, answer, chat_service
 from tests.ladder_project import make_model, make_project, write_rows
+from tests.recorded import write_run
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +219,30 @@ def test_a_score_that_still_improves_with_more_rows_is_in_advice_and_report(
     advice = gather_facts(tmp_path, load_project(tmp_path)).advice
     assert [one.evidence for one in advice if one.action == "more_data"] == ["0.400 with 6 rows, 0.700 with 12"]
     assert advise([], gather_facts_data(less_is_better=True)) != advise([], gather_facts_data(less_is_better=False))
+
+
+def test_what_judgments_have_taught_is_told_against_the_plain_model_which_goes_on_to_stand_for_its_rung(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = "20260101-000000-dpo-aaaa"
+
+    def trained(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[], str | None]) -> TunedRuns:
+        # Stands for a tuned model where no training is wanted: the base again, under another name.
+        spec = CandidateSpec(
+            model=bench.project.model, system_prompt="Tuned.", run=run, decoding=bench.project.decoding
+        )
+        return TunedRuns([bench.try_out(spec)], [RunFolder(tmp_path / "runs" / run)])
+
+    monkeypatch.setattr(climbing, "climb_tune", trained)
+    make_project(tmp_path, model, prompt_trials={"k": [0]})
+    write_run(tmp_path, run, [Started("host", 1, ["cpu"], 1), Finished(4, {"loss": 1.0}, "adapter", "step 4")], "")
+    result = climb(tmp_path, rungs=("prompt", "tune"))
+    prompts = {row["label"]: row["chosen"] for row in result["scoreboard"] if row["rung"] == "prompt"}
+    assert prompts == {"zero-shot": True}
+    (found,) = result["gains"]
+    plain = next(row["candidate"] for row in result["scoreboard"] if row["label"] == "zero-shot")
+    assert found["base"] == plain and found["wins"] + found["losses"] + found["ties"] == 8
+    assert "## What judgments have taught" in (tmp_path / "evaluations" / "climb" / REPORT_FILE).read_text()
 
 
 def gather_facts_data(*, less_is_better: bool) -> Any:

@@ -155,9 +155,10 @@ class Climb:
         best, *others = found.trials
         for other in others:
             self._bench.score_held_out(other.spec, other.spec.label, chosen=False)
-        if any(folder.method in LEARNS_FROM_JUDGMENTS for folder in found.runs):
+        plain = declared_spec(self._project)
+        judged = any(folder.method in LEARNS_FROM_JUDGMENTS for folder in found.runs)
+        if judged and plain != self._way.chosen.get("prompt"):
             # What judgments have taught is told against the model as it was, asked in the same plain words.
-            plain = declared_spec(self._project)
             self._bench.score_held_out(plain, plain.label, chosen=False)
         self._record.learning_curve = self._learning_curve(best)
         return best.spec
