@@ -78,14 +78,15 @@ def make_demo(kind: str, directory: Path, model: str = "pocket", seed: int = 0) 
         rows = DataSettings(train=train, validation=spec.validation, max_length=512)
         num_rows = len(read_json_lines(staging / train))
         first: Method = "dpo" if spec.kind == "preference" else "sft"
-        write_recipe(staging, recommended_recipe(settings, facts, rows, num_rows, first), tune.recipe)
+        made = recommended_recipe(settings, facts, rows, num_rows, first)
         if spec.own_prompts is not None:
+            # Few looks at the validation rows: three trainings are to be over in three minutes.
+            made = _trained_with(made, eval_steps=10)
             reward = recommended_recipe(settings, facts, rows, num_rows, "reward")
-            training = reward.recipe.training.model_copy(update={"num_train_epochs": 3.0})
-            reward = replace(reward, recipe=reward.recipe.model_copy(update={"training": training}))
-            write_recipe(staging, reward, REWARD_RECIPE)
+            write_recipe(staging, _trained_with(reward, num_train_epochs=3.0, eval_steps=38), REWARD_RECIPE)
             own = DataSettings(train=spec.own_prompts, max_length=512)
             write_recipe(staging, _against_the_reward_model(settings, facts, own), GRPO_RECIPE)
+        write_recipe(staging, made, tune.recipe)
     return root
 
 
@@ -93,9 +94,13 @@ def _against_the_reward_model(settings: ModelSettings, facts: ModelFacts, prompt
     """GRPO on the prompts, judged by the reward model that the project's other recipe trains."""
     made = recommended_recipe(settings, facts, prompts, method="grpo")
     block = {"rewards": [{"name": "model", "run": REWARD_RECIPE}], "max_completion_length": 64}
-    steps = {"max_steps": 16, "per_device_train_batch_size": 32, "learning_rate": 1e-3, "eval_steps": 8}
-    training = made.recipe.training.model_copy(update=steps)
-    return replace(made, recipe=made.recipe.model_copy(update={"grpo": block, "training": training}))
+    made = replace(made, recipe=made.recipe.model_copy(update={"grpo": block}))
+    return _trained_with(made, max_steps=16, per_device_train_batch_size=32, learning_rate=1e-3, eval_steps=8)
+
+
+def _trained_with(made: Recommended, **training: Any) -> Recommended:
+    changed = made.recipe.training.model_copy(update=training)
+    return replace(made, recipe=made.recipe.model_copy(update={"training": changed}))
 
 
 def _writer(kind: str) -> "Callable[[Path, int], DemoSpec]":
