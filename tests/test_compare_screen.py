@@ -180,7 +180,7 @@ async def test_a_preference_is_a_pair_ready_for_dpo(project: Path) -> None:
         await driver.ask()
         await pilot.press(">")
         await driver.until(lambda: "sft-aaaa 1 · base 0" in driver.line("tally"))
-        assert "win rate 1 [.21, 1]" in driver.line("tally")
+        assert "win rate 1.00 [.21, 1.00]" in driver.line("tally")
         await pilot.press("<", "=")  # Judged once is judged.
         await driver.ask("And the tax?")
         await pilot.press("equals_sign")
