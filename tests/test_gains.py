@@ -72,3 +72,8 @@ def test_a_run_that_learned_from_examples_has_no_entry(bench: Bench) -> None:
     recipe = dump_recipe(make_recipe("sft", bench.project.model.name))
     write_run(bench.root, sft, [Started("host", 1, ["cpu"], 1), Finished(4, {}, "adapter", "step 4")], recipe)
     assert gains(bench, board("base", "policy", 5, 30, -0.4), [sft]) == []
+
+
+def test_a_run_that_was_removed_since_is_passed_over(bench: Bench) -> None:
+    found = gains(bench, board("base", "policy", 5, 30, -0.4), ["20260104-000000-dpo-gone", DPO])
+    assert [known["run"] for known in found] == [DPO]

@@ -11,7 +11,7 @@ from engine.ladder.entries import find_entry, read_entries
 from engine.ladder.scoring import kept_scores
 from engine.ladder.spec import declared_spec
 from engine.measure.intervals import Estimate, wilson
-from engine.runs.folder import RunFolder, find_run
+from engine.runs.folder import RunFolder, list_runs
 from engine.runs.reader import read_run
 
 LEARNS_FROM_JUDGMENTS = ("dpo", "kto", "orpo", "reward", "grpo", "rloo", "constitution")
@@ -25,9 +25,8 @@ def gains(bench: Bench, board: Mapping[str, Any], runs: Sequence[str]) -> list[d
     `win_rate` over the model as it was (of the prompts whose two answers score differently, the share it wins) and
     `gain`, its mean score minus that model's. Every share has its interval.
     """
-    folders = [
-        folder for folder in (find_run(bench.root, run) for run in runs) if folder.method in LEARNS_FROM_JUDGMENTS
-    ]
+    there = {folder.id: folder for folder in list_runs(bench.root)}  # a run may have been removed since it was measured
+    folders = [there[run] for run in runs if run in there and there[run].method in LEARNS_FROM_JUDGMENTS]
     rows = {row["run"]: row for row in board["scoreboard"] if row["run"] is not None}
     found: list[dict[str, Any]] = []
     for folder in folders:

@@ -44,10 +44,7 @@ def reading(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
         elif rng.random() < 0.03:
             asked, answer = passages.ask_unanswerable(rng, shown, split), answers.dress(style, UNKNOWN, UNKNOWN)
         else:
-            item = passages.ask(rng, shown)
-            asked, answer = item.question, answers.dress(style, item.answer, item.sentence)
-            if first_frame.cite and style.form in ("value", "sentence"):
-                answer += f" [{item.document + 1}]"
+            asked, answer = _ask(rng, shown, first_frame, style)
         chat += first_frame.open(asked, [d.text for d in shown], style) if turn == 0 else frames.user(asked)
         chat += frames.assistant(answer)
     return chat if not earlier else _after_system(chat, earlier)
@@ -62,13 +59,18 @@ def lookup(rng: Random, length: float = 1.0, split: Split = "train") -> Chat:
         if frame.numbered and rng.random() < 0.2:
             asked, answer = _which_text(rng, shown)
         else:
-            item = passages.ask(rng, shown)
-            asked, answer = item.question, answers.dress(style, item.answer, item.sentence)
-            if frame.cite and style.form in ("value", "sentence"):
-                answer += f" [{item.document + 1}]"
+            asked, answer = _ask(rng, shown, frame, style)
         chat += frame.open(asked, [d.text for d in shown], style) if turn == 0 else frames.user(asked)
         chat += frames.assistant(answer)
     return chat
+
+
+def _ask(rng: Random, shown: list[passages.Document], frame: frames.Frame, style: answers.Style) -> tuple[str, str]:
+    """A question that one of the texts answers, and the answer in its form, with its source where that is asked for."""
+    item = passages.ask(rng, shown)
+    answer = answers.dress(style, item.answer, item.sentence)
+    cited = f" [{item.document + 1}]" if frame.cite and style.form in ("value", "sentence") else ""
+    return item.question, answer + cited
 
 
 def _which_text(rng: Random, shown: list[passages.Document]) -> tuple[str, str]:
