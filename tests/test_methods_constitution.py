@@ -228,8 +228,10 @@ def test_the_run_stops_with_its_pairs_to_be_read_and_trains_on_what_is_left(talk
     assert shares[-1][1] == pytest.approx(len(pairs) / (len(pairs) + same))
     assert state.pairs[-1]["revised"] in {pair["chosen"] for pair in pairs}
 
-    lines = (folder.path / "pairs.jsonl").read_text().splitlines(keepends=True)
-    (folder.path / "pairs.jsonl").write_text("".join(lines[1:]))
+    # The reader throws one pair out and rewrites the others, so that they agree: which digit was revised into which is
+    # chance, and of pairs that contradict each other nothing can be learned.
+    kept = [pair | {"chosen": "short", "rejected": "long"} for pair in pairs[1:]]
+    (folder.path / "pairs.jsonl").write_text("".join(f"{json.dumps(pair)}\n" for pair in kept))
     sit(recipe, folder)
     state = RunReader(folder).catch_up()
     assert state.status == "finished"
@@ -238,7 +240,7 @@ def test_the_run_stops_with_its_pairs_to_be_read_and_trains_on_what_is_left(talk
     held = round((len(pairs) - 1) * 0.1) or 1
     assert f"{len(pairs) - 1 - held} used for training of {len(pairs) - 1} read" in report
     assert values(folder, "rewards/margins")[0] == 0.0, "the reference is the model that answered"
-    assert sum(values(folder, "rewards/margins")[-3:]) > 0.0
+    assert values(folder, "rewards/margins")[-1] > 0.3
     assert curve(folder, "pairs/share_revised") == shares, "nothing is asked again"
 
 
