@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.message import Message
@@ -20,6 +19,7 @@ from engine.project import is_project
 from engine.recent_projects import remember_project
 from engine.runs.folder import RunFolder, find_run
 from tui.glyphs import Glyphs, glyphs
+from tui.key_order import OrderedKeys
 from tui.ladder_data import Ladder
 from tui.messages import EventsRead, LadderRead, LivenessRead, LogRead, RunFound
 from tui.screens import screen_class, screens
@@ -46,7 +46,7 @@ class ErrandDone(Message):
         super().__init__()
 
 
-class RungApp(App[None]):
+class RungApp(OrderedKeys):
     """The screens on one project. `replay` shows a recorded events file instead, to look at only.
 
     `start` is a screen's name, or "auto": the runs of a project, else the welcome screen. `run` opens that run.
