@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.allocator import PACKAGE, worker_heap
 from engine.devices import driver_version, read_devices
 from engine.events import DeviceMemory
 from engine.hub.cache import cache_folder, is_offline
@@ -103,6 +104,7 @@ def doctor(project: Path, worker_pythons: Sequence[str] = ()) -> DoctorReport:
             _about_screens(terminal),
             _about_models(cache),
             *_about_disks(disks),
+            *([] if gpus else [_about_allocator()]),
         ],
     )
 
@@ -179,6 +181,16 @@ def _about_gpus(worker: Interpreter, gpus: Sequence[DeviceMemory]) -> Finding:
     return Finding(
         "GPU", False, f"the driver has {len(gpus)}, but torch in {worker.path} sees none",
         "that torch may be a CPU build, or newer than the driver: see its CUDA version",
+    )  # fmt: skip
+
+
+def _about_allocator() -> Finding:
+    """Training on the CPU only: which allocator its workers get."""
+    if worker_heap() == "tcmalloc":
+        return Finding("memory of workers", True, "tcmalloc: a quarter to a third less than the C library's allocator")
+    return Finding(
+        "memory of workers", False, "no tcmalloc is here; the C library's allocator takes up to half as much again",
+        f"apt install {PACKAGE}, or conda install gperftools",
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.adapters.sublayers import count_added, sublayer_ends
 from engine.adapters.targets import named_layers
+from engine.allocator import Heap
 from engine.errors import EngineError
 from engine.recipe.schema import AdapterSettings, Recipe
 
@@ -28,12 +29,13 @@ _GATED = ("gate_proj", "gate_up_proj", "w3")
 # GPU one kernel turns a tile into its gradient in place; elsewhere its steps stand beside it.
 _TILE = (4096, 32768)
 _TILE_COPIES = 9
-# On the CPU the C library's heap is larger than what lives in it: an aligned block that was freed can't be taken by one
-# of the same size (glibc 2.36), so that short-lived tensors between kept ones leave holes. Measured on runs of 9 and
-# 28 million weights: a share of what a step keeps, and most outputs of the layers with a LoRA beside them.
-_HEAP_BYTES = 40 << 20
-_HEAP_SHARE = 0.18
-_HEAP_OUTPUTS = 1.3
+# On the CPU a heap is larger than what lives in it: tcmalloc's by a share of what a step keeps, the C library's more:
+# an aligned block that was freed can't be taken by one of the same size (glibc 2.36), so that short-lived tensors
+# between kept ones leave holes, about as many as the layers with an adapter put out. Measured on runs of 9 to 97
+# million weights; the C library's differs by a tenth from run to run.
+_TCMALLOC = (60 << 20, 0.09)
+_GLIBC = (40 << 20, 0.24)
+_GLIBC_OUTPUTS, _GLIBC_OUTPUTS_BOTTLENECK = 1.05, 2.2
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,11 @@ def _shape(config: dict[str, Any], parameters: int, linear: tuple[tuple[str, int
 
 
 def forecast_memory(
-    shape: ModelShape, recipe: Recipe, longest: int, dtype: str, on_gpu: bool = False
+    shape: ModelShape, recipe: Recipe, longest: int, dtype: str, on_gpu: bool = False, heap: Heap = "glibc"
 ) -> dict[str, int]:
     """Bytes by part at the peak of a step whose rows have `longest` tokens. `dtype` is the resolved weights' type.
 
+    `heap`: the allocator that a worker on the CPU has (engine.allocator).
     Raises EngineError for an adapter whose layers the model doesn't have.
     """
     length = min(longest, recipe.data.max_length)
@@ -143,7 +146,7 @@ def forecast_memory(
         # Where all weights are trained, the policy as it was stands beside the one that moves.
         "reference": round(_weight_bytes(shape, recipe, dtype)) if _has_reference(recipe) else 0,
         "logits": logits,
-        "allocator": 0 if on_gpu else _heap(shape, recipe, rows * length, activations + logits),
+        "allocator": 0 if on_gpu else _heap(shape, recipe, rows * length, activations + logits, heap),
     }
 
 
@@ -260,14 +263,20 @@ def _kept_by_adapter(shape: ModelShape, recipe: Recipe, size: int, on_gpu: bool)
     return total
 
 
-def _heap(shape: ModelShape, recipe: Recipe, tokens: int, kept: int) -> int:
+def _heap(shape: ModelShape, recipe: Recipe, tokens: int, kept: int, heap: Heap) -> int:
+    """Bytes of holes in the heap."""
+    if heap == "tcmalloc":
+        return round(_TCMALLOC[0] + _TCMALLOC[1] * kept)
     adapter = recipe.adapter
-    outputs = 0
-    if adapter is not None and adapter.kind != "bottleneck":
-        outputs = sum(width for _, width in _adapted(shape, adapter)) * 4 * tokens
+    outputs = 0.0
+    if adapter is not None:
+        bottleneck = adapter.kind == "bottleneck"
+        chosen = _behind(shape, adapter) if bottleneck else _adapted(shape, adapter)
+        outputs = sum(width for _, width in chosen) * 4 * tokens
+        outputs *= _GLIBC_OUTPUTS_BOTTLENECK if bottleneck else _GLIBC_OUTPUTS
         if recipe.training.gradient_checkpointing:
-            outputs //= max(1, shape.num_layers)
-    return round(_HEAP_BYTES + _HEAP_SHARE * kept + _HEAP_OUTPUTS * outputs)
+            outputs /= max(1, shape.num_layers)
+    return round(_GLIBC[0] + _GLIBC[1] * kept + outputs)
 
 
 def _logits(shape: ModelShape, recipe: Recipe, tokens: int, size: int, on_gpu: bool) -> int:

@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from engine.allocator import preloaded
+
 PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -20,17 +22,21 @@ def worker_command(*arguments: str, python: str | None = None) -> list[str]:
 
 def worker_environment() -> dict[str, str]:
     """This process's environment with what a worker needs on top."""
-    return os.environ | {
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONUTF8": "1",
-        # The tokenizers' threads and a data loader's fork don't go together.
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "TRL_EXPERIMENTAL_SILENCE": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        # What libraries tell each other of their next versions would fill the end of every worker.log.
-        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore::FutureWarning"),
-        # On the CPU every large tensor is otherwise mapped and unmapped anew, a third of a training step.
-        "MALLOC_MMAP_MAX_": os.environ.get("MALLOC_MMAP_MAX_", "0"),
-        "MALLOC_TRIM_THRESHOLD_": os.environ.get("MALLOC_TRIM_THRESHOLD_", str(1 << 32)),
-    }
+    return (
+        os.environ
+        | {
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",
+            # The tokenizers' threads and a data loader's fork don't go together.
+            "TOKENIZERS_PARALLELISM": "false",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "TRL_EXPERIMENTAL_SILENCE": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            # What libraries tell each other of their next versions would fill the end of every worker.log.
+            "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore::FutureWarning"),
+            # On the CPU every large tensor is otherwise mapped and unmapped anew, a third of a training step.
+            "MALLOC_MMAP_MAX_": os.environ.get("MALLOC_MMAP_MAX_", "0"),
+            "MALLOC_TRIM_THRESHOLD_": os.environ.get("MALLOC_TRIM_THRESHOLD_", str(1 << 32)),
+        }
+        | preloaded(os.environ)
+    )

@@ -57,6 +57,7 @@ def test_a_run_brings_its_model_and_tells_it(tiny_on_hub: str, hub: SmallHub, tm
     assert not any(event.get("name") == "download" for event in iterate_json_lines(again.events))
 
 
+@pytest.mark.slow
 def test_a_run_can_be_stopped_while_its_model_comes_and_gone_on_with(
     tiny_on_hub: str, hub: SmallHub, tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_run_on_a_gated_model_says_what_to_do(tiny_on_hub: str, hub: SmallHub,
     assert "accept the licence" in state.result["hint"]
 
 
+@pytest.mark.slow
 def test_compare_tells_the_download_of_its_base(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
     said: list[dict[str, Any]] = []
     lineup = Lineup({"name": tiny_on_hub}, tmp_path)

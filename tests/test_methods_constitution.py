@@ -206,6 +206,7 @@ def test_what_was_said_is_not_asked_again(tmp_path: Path) -> None:
 # Whole runs
 
 
+@pytest.mark.slow
 def test_the_run_stops_with_its_pairs_to_be_read_and_trains_on_what_is_left(talker: Path, tmp_path: Path) -> None:
     recipe = recipe_for(talker, epochs=6)
     folder = new_run_folder(project(tmp_path), "constitution")

@@ -248,6 +248,7 @@ def test_a_local_judge_without_a_verdict_keeps_nothing_and_says_so(model_folder:
     assert (folder.path / "teacher" / "train_verdicts.jsonl").read_bytes() == kept
 
 
+@pytest.mark.slow
 def test_a_local_judge_that_calls_everything_good_keeps_it(tmp_path: Path) -> None:
     from functools import partial
 

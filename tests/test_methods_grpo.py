@@ -45,6 +45,7 @@ def recipe_for(
 
 
 @pytest.mark.parametrize("method", ["grpo", "rloo"])
+@pytest.mark.slow
 def test_the_reward_rises_and_the_curve_survives_a_stop(model_folder: Path, tmp_path: Path, method: str) -> None:
     recipe = recipe_for(model_folder, method, training={"learning_rate": 1e-2}, adapter=None)
     whole = new_run_folder(project(tmp_path / "whole"), method)
@@ -67,6 +68,7 @@ def test_the_reward_rises_and_the_curve_survives_a_stop(model_folder: Path, tmp_
     assert RunReader(broken).catch_up().tokens == state.tokens
 
 
+@pytest.mark.slow
 def test_answers_that_are_used_for_several_steps_survive_a_stop_between_them(
     model_folder: Path, tmp_path: Path
 ) -> None:

@@ -98,7 +98,7 @@ def test_a_batch_that_does_not_fit_is_halved_by_a_fresh_worker(model_folder: Pat
     folder = new_run_folder(root, "sft")
     folder.recipe.write_text(dump_recipe(recipe))
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY_LIMIT, str(folder.path), str(1400 << 20)],
+        [sys.executable, "-c", MEMORY_LIMIT, str(folder.path), str(900 << 20)],
         env=worker_environment() | {"PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -138,6 +138,7 @@ def test_a_lock_outlives_the_program_that_took_it(tmp_path: Path) -> None:
     held.release()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint_and_the_run_goes_on_from_it(
     model_folder: Path, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_fifth_of_the_rows_is_replayed(model_folder: Path, tmp_path: Path) -> 
     assert steps == 14, "44 rows and 11 replayed ones, four a step"
 
 
+@pytest.mark.slow
 def test_the_base_is_its_own_teacher_and_a_resume_trains_on_the_same_rows(model_folder: Path, tmp_path: Path) -> None:
     # A random model answers with line ends only; a little training makes it speak.
     taught = new_run_folder(write_project(tmp_path / "taught"), "sft")

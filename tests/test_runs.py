@@ -49,6 +49,7 @@ def worker_pid(folder: RunFolder) -> int:
     return next(int(event["pid"]) for event in reversed(read_json_lines(folder.events)) if event["type"] == "started")
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_crashed_and_goes_on_where_it_was(model_folder: Path, tmp_path: Path) -> None:
     recipe = recipe_for(model_folder, training={"num_train_epochs": 8})
     folder = start_run(recipe, write_project(tmp_path / "project"))

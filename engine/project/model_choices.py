@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.allocator import worker_heap
 from engine.errors import EngineError
 from engine.forecast import ModelShape, forecast_memory, shape_of_folder
 from engine.models import model_folder
@@ -119,10 +120,12 @@ def memory_needs(shape: ModelShape, room: Room) -> dict[str, int]:
     The least that a way can take: larger batches and longer rows take more, as the check before a launch says.
     A way that has no place in this model, such as a bottleneck behind layers of unknown names, is left out.
     """
-    needs = {}
+    needs, heap = {}, worker_heap()
     for way, recipe in _recipes():
         try:
-            needs[way] = sum(forecast_memory(shape, recipe, _ROW_TOKENS, room.dtype).values())
+            needs[way] = sum(
+                forecast_memory(shape, recipe, _ROW_TOKENS, room.dtype, room.device != "CPU", heap).values()
+            )
         except EngineError:
             continue
     return needs

@@ -1,0 +1,57 @@
+"""Which allocator a worker gets."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import allocator
+from engine.allocator import find_tcmalloc, heap_of, preloaded
+from engine.program import worker_environment
+
+SLEEPER = "import pathlib; print('tcmalloc' in pathlib.Path('/proc/self/maps').read_text())"
+
+
+@pytest.fixture
+def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU, and a tcmalloc in one place."""
+    monkeypatch.setattr(allocator, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(allocator, "find_tcmalloc", lambda: Path("/usr/lib/libtcmalloc_minimal.so.4"))
+
+
+def test_tcmalloc_is_preloaded_on_a_cpu_alone_and_over_nobodys_choice(
+    plain_machine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert preloaded({}) == {"LD_PRELOAD": "/usr/lib/libtcmalloc_minimal.so.4"}
+    assert preloaded({"LD_PRELOAD": "libnss_wrapper.so"}) == {}
+    monkeypatch.setattr(allocator, "has_nvidia_driver", lambda: True)
+    assert preloaded({}) == {}
+    monkeypatch.setattr(allocator, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(allocator, "find_tcmalloc", lambda: None)
+    assert preloaded({}) == {}
+
+
+def test_a_heap_goes_by_what_is_preloaded() -> None:
+    assert heap_of({}) == "glibc"
+    assert heap_of({"LD_PRELOAD": "libnss_wrapper.so"}) == "glibc"
+    assert heap_of({"LD_PRELOAD": "/usr/lib/libjemalloc.so.2"}) == "tcmalloc"
+
+
+def test_it_is_looked_for_in_this_pythons_environment_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = tmp_path / "lib" / "libtcmalloc.so.4"
+    library.parent.mkdir()
+    library.touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert find_tcmalloc() == library
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert find_tcmalloc() is None
+
+
+@pytest.mark.skipif(find_tcmalloc() is None, reason="tcmalloc is not installed")
+def test_a_worker_really_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "has_nvidia_driver", lambda: False)
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    command = [sys.executable, "-c", SLEEPER]
+    done = subprocess.run(command, env=worker_environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n" and done.stderr == ""
