@@ -1,8 +1,5 @@
 """Runs whose model is a hub id: brought by the same code as rung fetch, told as events, stopped and gone on with."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from engine.files import iterate_json_lines, read_json
 from engine.generation import Decoding, Lineup, compare_once
 from engine.hub.cache import bytes_begun
 from engine.recipe.schema import Recipe
+from engine.retrieval.ask import ask_documents
 from engine.runs.launch import resume_run, start_run
 from engine.runs.requests import request
 from tests.small_hub import Repository, SmallHub, ended, held_at, small_hub, use_hub
@@ -98,27 +96,15 @@ def test_compare_tells_the_download_of_its_base(tiny_on_hub: str, hub: SmallHub,
     assert kinds.index("phase") < kinds.index("ready")
 
 
-BUILD_INDEX = """
-import sys
-from pathlib import Path
-from engine.events import to_json_line
-from engine.ladder.indexes import Indexes
-from engine.project.load import load_project
-root = Path(sys.argv[1])
-project = load_project(root)
-report = lambda event: print(to_json_line(event, 0, 0.0), end="")
-assert Indexes(root, project, report).get(project.documents).num_chunks == 1
-"""
+def asked_events(root: Path) -> list[dict[str, Any]]:
+    """What a question to the project's documents tells before its answer, from a worker of its own."""
+    told: list[dict[str, Any]] = []
+    answer = ask_documents(root, "Where is the otter?", tell=told.append)
+    assert (answer["chunks"], [hit["text"] for hit in answer["hits"]]) == (1, ["The otter lives by the river."])
+    return told
 
 
-def index_events(root: Path) -> list[dict[str, Any]]:
-    """What is told while the project's index is made, in a process that has not met the hub's library yet."""
-    done = subprocess.run([sys.executable, "-c", BUILD_INDEX, str(root)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
-def test_an_index_tells_the_download_of_its_embedding_model(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
+def test_a_question_tells_the_download_of_its_embedding_model(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
     root = tmp_path / "project"
     (root / "documents").mkdir(parents=True)
     (root / "documents" / "otter.txt").write_text("The otter lives by the river.")
@@ -129,11 +115,14 @@ def test_an_index_tells_the_download_of_its_embedding_model(tiny_on_hub: str, hu
     files = hub.repositories[tiny_on_hub].files
     files["modules.json"] = b'[{"type": "sentence_transformers.models.Pooling"}]'
     files["1_Pooling/config.json"] = b'{"pooling_mode_cls_token": true}'
-    told = [event for event in index_events(root) if event.get("name") == "download"]
+    events = asked_events(root)
+    names = [event["name"] for event in events if event["type"] == "phase"]
+    assert list(dict.fromkeys(names)) == ["index", "download", "load"], names
+    told = [event for event in events if event.get("name") == "download"]
     assert told[0]["done"] < len(files["model.safetensors"])
     assert told[-1]["done"] == told[-1]["total"] == sum(map(len, files.values()))
     assert {event["unit"] for event in told} == {"bytes"}
     # It lies here whole: the hub is not asked again.
     asked = len(hub.asked)
-    assert [event["name"] for event in index_events(root) if event.get("name") == "download"] == []
+    assert [event["name"] for event in asked_events(root) if event.get("name") == "download"] == []
     assert len(hub.asked) == asked

@@ -165,10 +165,10 @@ def run_ci(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_ci_installs_what_is_missing_and_tests_last(ci: Path) -> None:
     done = run_ci(ci)
     assert done.returncode == 0, done.stderr
-    update, install, test = done.stdout.splitlines()
+    update, install, test, accept = done.stdout.splitlines()
     assert update == "apt-get update -qq"
     assert install.endswith("tmux gcc libc6-dev librsvg2-bin")
-    assert test.split()[-1] == "test"
+    assert (test.split()[-1], accept.split()[-1]) == ("test", "accept")
 
 
 def test_ci_installs_nothing_when_all_is_there(ci: Path) -> None:

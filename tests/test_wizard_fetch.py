@@ -11,6 +11,7 @@ from engine.hub.cache import bytes_begun, cached_model
 from engine.project.wizard import change_project
 from tests.on_screen import NARROW, WIDE, shown, until
 from tests.small_hub import Repository, SmallHub, hand_made_model, held_at, small_hub, use_hub
+from tests.tiny import make_tiny_model
 from tui.app import RungApp
 from tui.screens.dialogs import ErrorPanel
 from tui.text import gibibytes
@@ -83,3 +84,20 @@ def test_the_prompt_trial_says_how_far_its_models_download_is() -> None:
     assert bench.state == "loading the model …"
     bench.take({"type": "ready", "id": 1, "device": "cpu", "seconds": 0.1})
     assert bench.state == "answering …"
+
+
+@pytest.mark.slow
+async def test_a_question_says_how_far_its_embedding_models_download_is(demo: Path, hub: SmallHub) -> None:
+    model = Repository.of_folder(make_tiny_model(demo / "embedding"))
+    model.files["1_Pooling/config.json"] = b'{"pooling_mode_cls_token": true}'
+    hub.repositories["org/embedding"] = model
+    hub.hold_after = 20_000
+    change_project(demo, {"documents.kind": "dense", "documents.embedding_model": "org/embedding"})
+    app = RungApp(demo, start="wizard")
+    async with app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: "Why here" in shown(app))
+        await pilot.press("5", "i", *"orders", "enter")
+        await until(pilot, lambda: "downloading org/embedding: " in shown(app))
+        hub.go_on.set()
+        await until(pilot, lambda: "searched in" in shown(app))
+        assert "downloading" not in shown(app)

@@ -25,6 +25,15 @@ def phase_words(event: Mapping[str, Any], model: str) -> str:
     return f"loading {printable(model)} …"
 
 
+def index_words(event: Mapping[str, Any], model: str) -> str:
+    """What a search does before it answers: an embedding model comes or is loaded, documents go into the index."""
+    if event["name"] != "index":
+        return phase_words(event, model)
+    if not event["done"]:
+        return "bringing the index up to date …"
+    return f"bringing the index up to date: {amount(event['done'], event['total'], event['unit'])}"
+
+
 def download_line(state: RunState) -> str:
     """`1.2 GiB of 4.0 GiB · 30 % · 85 MiB/s · left 00:00:33`, as much of it as is known."""
     if state.phase_done is None:

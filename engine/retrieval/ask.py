@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +11,38 @@ from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
 
 
-def ask_documents(root: Path, question: str, k: int | None = None, python: str | None = None) -> dict[str, Any]:
+def ask_documents(
+    root: Path,
+    question: str,
+    k: int | None = None,
+    python: str | None = None,
+    tell: Callable[[dict[str, Any]], object] = lambda _: None,
+) -> dict[str, Any]:
     """{"hits": [{"source", "title", "text", "score"}], "chunks", "files", "seconds"}, the best chunk first.
 
-    Brings the index up to date first, so that the first question after a change takes longer. Raises EngineError.
+    Brings the index up to date first, so that the first question after a change takes longer; `tell` gets what that
+    tells as events: phases, an embedding model's download among them, and warnings. Raises EngineError.
     """
-    done = subprocess.run(
-        worker_command("retrieve", python=python),
-        input=json.dumps({"root": str(root), "question": question, "k": k}),
-        capture_output=True,
-        text=True,
-        env=worker_environment(),
-        check=False,
-    )
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        raise EngineError("The search broke off", done.stderr[-2000:], "rung doctor checks the set-up") from None
+    answer: dict[str, Any] = {}
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
+        subprocess.Popen(
+            worker_command("retrieve", python=python),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=worker_environment(),
+        ) as worker,
+    ):  # fmt: skip
+        assert worker.stdin is not None and worker.stdout is not None
+        worker.stdin.write(json.dumps({"root": str(root), "question": question, "k": k}))
+        worker.stdin.close()
+        for line in worker.stdout:
+            said: dict[str, Any] = json.loads(line)
+            if "type" in said:
+                tell(said)
+            else:
+                answer = said
+        if not answer:
+            log.seek(0)
+            raise EngineError("The search broke off", log.read()[-2000:], "rung doctor checks the set-up")
     if "error" in answer:
         raise EngineError(**answer["error"])
     return answer

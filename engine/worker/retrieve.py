@@ -1,13 +1,15 @@
-"""The worker behind a question to the documents: one JSON question on stdin, one JSON answer on stdout."""
+"""The worker behind a question to the documents: one JSON question on stdin; on stdout events, then one JSON answer."""
 
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.events import Event, to_json_line
 from engine.project.load import load_project
 from engine.runs.lock import try_lock
 
@@ -17,8 +19,12 @@ def main() -> int:
     answer_stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     asked = json.load(sys.stdin)
+
+    def tell(event: Event) -> None:
+        print(to_json_line(event, 0, time.time()), end="", file=answer_stream, flush=True)
+
     try:
-        answer = _search(Path(asked["root"]), asked["question"], asked["k"])
+        answer = _search(Path(asked["root"]), asked["question"], asked["k"], tell)
     except EngineError as error:
         answer = {"error": {"message": error.message, "details": error.details, "hint": error.hint}}
     json.dump(answer, answer_stream)
@@ -26,7 +32,7 @@ def main() -> int:
     return 0
 
 
-def _search(root: Path, question: str, k: int | None) -> dict[str, Any]:
+def _search(root: Path, question: str, k: int | None, tell: Callable[[Event], None]) -> dict[str, Any]:
     from engine.ladder.indexes import Indexes
 
     project = load_project(root)
@@ -39,7 +45,7 @@ def _search(root: Path, question: str, k: int | None) -> dict[str, Any]:
     if lock is None:
         raise EngineError("An evaluation of this project is going on", hint="ask again once it has ended, or stop it")
     try:
-        index = Indexes(root, project, lambda event: None).get(project.documents)
+        index = Indexes(root, project, tell).get(project.documents)
         started = time.perf_counter()
         hits = index.search(question, k)
         seconds = time.perf_counter() - started

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import ContentSwitcher, Input, Static, TextArea
 
 from engine.errors import EngineError
 from engine.project import is_project
 from engine.project.wizard import PAGES, Page, WizardState
+from tui.phase_text import index_words
 from tui.screens.base import RungScreen
 from tui.screens.wizard_fetch import FetchWatch, begin_fetch
 from tui.screens.wizard_job import JobWatch, climb_going_on
@@ -51,6 +53,14 @@ NO_PROJECT = (
     "This folder holds no project yet.\n\n"
     "h goes home: n makes a project from a model and your data, o opens one, and a demo brings its own."
 )
+
+
+class AskingTold(Message):
+    """What the search says of itself before it answers."""
+
+    def __init__(self, said: dict[str, Any]) -> None:
+        self.said = said
+        super().__init__()
 
 
 class WizardScreen(RungScreen):
@@ -159,7 +169,8 @@ class WizardScreen(RungScreen):
         if before is not None:
             kept |= {
                 "report": before.report, "checking": before.checking, "gating": before.gating, "hits": before.hits,
-                "asking": before.asking, "gate": before.gate if before.recipe == result.recipe else None,
+                "asking": before.asking, "asking_now": before.asking_now,
+                "gate": before.gate if before.recipe == result.recipe else None,
             }  # fmt: skip
         self._view = replace(result, state=self._state, **kept)
         if first:
@@ -294,10 +305,14 @@ class WizardScreen(RungScreen):
     def _work(self, what: str, value: str) -> None:
         """A check, a split, a question, another model: in a thread, and shown when it comes back."""
         assert self._view is not None
-        errand = wizard_errands(self._root, self._view.project, self.rung.settings.worker_python)[what]
+
+        def tell(said: dict[str, Any]) -> None:
+            self.post_message(AskingTold(said))
+
+        errand = wizard_errands(self._root, self._view.project, self.rung.settings.worker_python, tell)[what]
         flag, result = RESULTS.get(what, ("", ""))
         if flag:
-            self._put({flag: True})
+            self._put({flag: True, "asking_now": ""})
             self._bring(result)
 
         def done(found: Any) -> None:
@@ -315,6 +330,12 @@ class WizardScreen(RungScreen):
                 self._put({flag: False})
 
         self._errand(lambda: errand(value), done, failed)
+
+    def on_asking_told(self, message: AskingTold) -> None:
+        if message.said["type"] == "phase" and self._view is not None:
+            documents = self._view.project.documents
+            model = documents.embedding_model if documents is not None else None
+            self._put({"asking_now": index_words(message.said, model or "the embedding model")})
 
     def _bring(self, panel: str) -> None:
         """Scroll a panel of the page into sight, where the page is still that one."""

@@ -63,6 +63,7 @@ class WizardView:
     gating: bool = False
     hits: Mapping[str, Any] | None = None
     asking: bool = False
+    asking_now: str = ""
     trial: list[TrialRow] = field(default_factory=list)
     trying: str = ""
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from engine.project.wizard import WizardState
 
 Work = Callable[[str], Any]
+Tell = Callable[[dict[str, Any]], object]
 
 
 @dataclass
@@ -51,13 +52,16 @@ def save_edits(root: Path, edits: Edits, state: "WizardState", recipe_file: str)
         save_wizard(root, state)
 
 
-def wizard_errands(root: Path, project: "ProjectSettings", python: str) -> dict[str, Work]:
-    """The work by name; each takes the text of the field it stands for and gives a result, or lines to be shown."""
+def wizard_errands(root: Path, project: "ProjectSettings", python: str, tell: Tell) -> dict[str, Work]:
+    """The work by name; each takes the text of the field it stands for and gives a result, or lines to be shown.
+
+    `tell` gets the events of what takes long, in the errand's thread.
+    """
     interpreter = project.worker_python or python or None
     return {
         "check": lambda _: _check(root, project, interpreter),
         "gate": lambda _: _gate(root, project.tune.recipe),
-        "ask": lambda question: _ask(root, question, interpreter),
+        "ask": lambda question: _ask(root, question, interpreter, tell),
         "split": lambda file: split_rows(root, Path(file).expanduser()),
         "use": lambda name: _use(root, name),
         "documents": lambda folder: name_documents(root, folder),
@@ -140,10 +144,10 @@ def _gate(root: Path, recipe: str) -> dict[str, Any]:
     return check_recipe(root / recipe, root)
 
 
-def _ask(root: Path, question: str, python: str | None) -> dict[str, Any]:
+def _ask(root: Path, question: str, python: str | None, tell: Tell) -> dict[str, Any]:
     from engine.retrieval.ask import ask_documents
 
-    return ask_documents(root, question, python=python)
+    return ask_documents(root, question, python=python, tell=tell)
 
 
 def _use(root: Path, name: str) -> list[str]:

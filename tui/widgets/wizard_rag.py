@@ -52,7 +52,7 @@ class RagPage(WizardPage):
             self.put("k", str(documents.k))
         self.put("question", view.state.drafts.get("question", ""))
         self.say("standing", rag_standing(view))
-        self.say("hits", hit_lines(view.hits, view.asking))
+        self.say("hits", hit_lines(view.hits, view.asking, view.asking_now))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         text = event.value.strip()
@@ -93,10 +93,11 @@ def rag_standing(view: "WizardView") -> Content:
     return Content("\n").join(each for each in said if each)
 
 
-def hit_lines(hits: Mapping[str, Any] | None, asking: bool) -> Content:
+def hit_lines(hits: Mapping[str, Any] | None, asking: bool, now: str = "") -> Content:
     """The chunks, best first, each with its score and where it stands."""
     if asking:
-        return Content.styled("searching; the first question after a change brings the index up to date …", "$muted")
+        waiting = "searching; the first question after a change brings the index up to date …"
+        return Content.styled(now or waiting, "$muted")
     if hits is None:
         return Content("")
     head = f"{count(hits['chunks'])} chunks of {count(hits['files'])} files, searched in {figure(hits['seconds'])} s"
