@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
+from engine.files import read_json_lines
 from engine.runs.folder import new_run_folder
 from engine.runs.reader import RunReader
 from tests.method_runs import (
@@ -89,3 +90,16 @@ def test_orpo_learns_and_survives_a_stop(model_folder: Path, tmp_path: Path, ada
     for name in ("loss", "log_odds_ratio", "logps/chosen"):
         assert curve(broken, name) == curve(whole, name)
     assert RunReader(broken).catch_up().tokens == state.tokens
+
+
+def test_a_short_last_batch_of_pairs_weighs_no_more_than_its_rows(model_folder: Path, tmp_path: Path) -> None:
+    """Five held-out pairs in batches of four and one, and in one batch: the same figures before training."""
+    figures = []
+    for size in (4, 5):
+        write_rows(write_rows(tmp_path / str(size), pair_rows(10)), pair_rows(5), "validation")
+        folder = new_run_folder(tmp_path / str(size), "orpo")
+        training = {"max_steps": 1, "eval_steps": 1, "per_device_train_batch_size": size}
+        sit(make_recipe("orpo", model_folder, data={"validation": "data/validation.jsonl"}, training=training), folder)
+        events = [event for event in read_json_lines(folder.events) if event["type"] == "evaluation"]
+        figures.append({name: events[0]["metrics"][name] for name in ("rewards/margins", "log_odds_ratio", "nll_loss")})
+    assert figures[0] == pytest.approx(figures[1], rel=1e-3)

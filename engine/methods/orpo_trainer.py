@@ -5,11 +5,13 @@ from typing import Any
 from trl.experimental.orpo import ORPOTrainer
 
 from engine.methods.batches import LengthBatched
+from engine.methods.row_averages import AveragedOverRows
 
 
-class PairORPOTrainer(LengthBatched, ORPOTrainer):
+class PairORPOTrainer(LengthBatched, AveragedOverRows, ORPOTrainer):
     """ORPOTrainer whose pairs come as ids, in batches of like length in random order; it counts its tokens."""
 
+    FIGURES, ROWS_OF = "_stored_metrics", "chosen_input_ids"
     _num_tokens = 0
 
     def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
