@@ -35,13 +35,22 @@ def preloaded(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def heap_of(environment: Mapping[str, str]) -> Heap:
-    """How a process with this environment holds its memory."""
+    """How a process with this environment is to hold its memory."""
     return "tcmalloc" if any(name in environment.get("LD_PRELOAD", "") for name in _TIDY) else "glibc"
 
 
 def worker_heap() -> Heap:
     """How a worker that is started here will hold its memory."""
     return heap_of({**os.environ, **preloaded(os.environ)})
+
+
+def heap_here() -> Heap:
+    """How this process holds its memory: what was to be preloaded may be missing where its interpreter runs."""
+    try:
+        mapped = Path("/proc/self/maps").read_text()
+    except OSError:
+        return heap_of(os.environ)
+    return "tcmalloc" if any(f"/lib{name}" in mapped for name in _TIDY) else "glibc"
 
 
 def has_nvidia_driver() -> bool:

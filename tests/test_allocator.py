@@ -9,8 +9,9 @@ import pytest
 from engine import allocator
 from engine.allocator import find_tcmalloc, heap_of, preloaded
 from engine.program import worker_environment
+from tests.on_screen import ROOT
 
-SLEEPER = "import pathlib; print('tcmalloc' in pathlib.Path('/proc/self/maps').read_text())"
+LOOK = "from engine.allocator import heap_here; print(heap_here())"
 
 
 @pytest.fixture
@@ -52,6 +53,11 @@ def test_it_is_looked_for_in_this_pythons_environment_first(tmp_path: Path, monk
 def test_a_worker_really_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocator, "has_nvidia_driver", lambda: False)
     monkeypatch.delenv("LD_PRELOAD", raising=False)
-    command = [sys.executable, "-c", SLEEPER]
-    done = subprocess.run(command, env=worker_environment(), capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n" and done.stderr == ""
+
+    def heap(preload: dict[str, str]) -> str:
+        environment = worker_environment() | {"PYTHONPATH": str(ROOT)} | preload
+        command = [sys.executable, "-c", LOOK]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert heap({}) == "tcmalloc"
+    assert heap({"LD_PRELOAD": "/nowhere/libtcmalloc.so.4"}) == "glibc", "the loader goes on without it"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from engine.errors import EngineError
+from engine.retrieval.ask import ask_documents
 from engine.retrieval.background import wait_for
 from engine.retrieval.build import build_index
 from engine.retrieval.index import SearchIndex, open_index
@@ -319,3 +320,13 @@ def test_real_questions_find_their_passages(reference_data: Path, tmp_path: Path
     assert (report.num_chunks, quality.n) == (240, 1190)
     assert quality.hit_at_1 >= 0.90
     assert quality.hit_at_5 >= 0.98
+
+
+@pytest.mark.parametrize("said", ["", '{"type": "phase", "na'])
+def test_a_search_that_breaks_off_says_so(said: str, tmp_path: Path) -> None:
+    worker = tmp_path / "worker"
+    worker.write_text(f"#!/bin/sh\nprintf '%s' '{said}'\necho 'no memory' >&2\nexit 1\n")
+    worker.chmod(0o755)
+    with pytest.raises(EngineError, match="The search broke off") as caught:
+        ask_documents(tmp_path, "Where?", python=str(worker))
+    assert caught.value.details == "no memory\n"

@@ -4,6 +4,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,14 @@ def ask_documents(
         ) as worker,
     ):  # fmt: skip
         assert worker.stdin is not None and worker.stdout is not None
-        worker.stdin.write(json.dumps({"root": str(root), "question": question, "k": k}))
-        worker.stdin.close()
+        with suppress(BrokenPipeError):  # What ended at once is told below.
+            worker.stdin.write(json.dumps({"root": str(root), "question": question, "k": k}))
+            worker.stdin.close()
         for line in worker.stdout:
-            said: dict[str, Any] = json.loads(line)
+            try:
+                said: dict[str, Any] = json.loads(line)
+            except ValueError:  # The last line of a worker that was killed.
+                break
             if "type" in said:
                 tell(said)
             else:

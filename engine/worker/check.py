@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.allocator import heap_of
+from engine.allocator import heap_here
 from engine.data.hub import training_source, validation_source
 from engine.data.report import LoadedData, with_stops
 from engine.errors import EngineError
@@ -81,7 +81,7 @@ def _forecast(recipe: Recipe, root: Path, train: LoadedData) -> dict[str, Any]:
     device = pick_device()
     dtype = str(resolve_dtype(recipe.model, device)).removeprefix("torch.")
     longest = longest_row(recipe, train.report)
-    shape, heap = model_shape(recipe.model, root), heap_of(os.environ)
+    shape, heap = model_shape(recipe.model, root), heap_here()
     parts = forecast_memory(shape, recipe, longest, dtype, device != "cpu", heap)
     return {"memory_bytes": parts, "total_bytes": sum(parts.values()), "seconds": None}
 

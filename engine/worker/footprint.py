@@ -1,9 +1,8 @@
 """The forecast a run starts with, and what its first real step took."""
 
-import os
 from pathlib import Path
 
-from engine.allocator import heap_of
+from engine.allocator import heap_here
 from engine.data.report import DataReport
 from engine.events import Forecast
 from engine.forecast import ModelShape, forecast_memory, shape_of_config, shape_of_folder
@@ -26,7 +25,7 @@ class Footprint:
         dtype = str(resolve_dtype(job.recipe.model, job.device)).removeprefix("torch.")
         shape = model_shape(job.recipe.model, job.root)
         longest = longest_row(job.recipe, job.train.report)
-        parts = forecast_memory(shape, job.recipe, longest, dtype, job.device != "cpu", heap_of(os.environ))
+        parts = forecast_memory(shape, job.recipe, longest, dtype, job.device != "cpu", heap_here())
         self._forecast = Forecast(parts, sum(parts.values()))
         job.reporter.write(self._forecast)
 
