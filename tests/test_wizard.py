@@ -1,6 +1,7 @@
 """The wizard's state and settings on disk, the models it offers, and what its advice rests on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,8 @@ def test_what_fits_follows_the_memory_and_the_way_of_training() -> None:
     assert all(smallest.fits(ROOM).values())
     assert not any(largest.fits(ROOM).values())
     assert largest.needs["QLoRA"] < largest.needs["LoRA"] < largest.needs["full"]
+    on_gpu = listed_models(replace(ROOM, device="NVIDIA H100"))[1][-1]
+    assert all(on_gpu.needs[way] < largest.needs[way] for way in WAYS), "the C library's heap is the CPU's alone"
 
 
 def test_a_folder_beside_the_project_is_offered_and_taken_with_its_recipe(
