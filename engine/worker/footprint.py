@@ -36,7 +36,7 @@ class Footprint:
 
     def _measured(self, device: str) -> int:
         if device == "cpu":
-            return resident_bytes("VmHWM") - self._idle
+            return max(0, resident_bytes("VmHWM") - self._idle)
         import torch
 
         return int(torch.cuda.max_memory_reserved())
