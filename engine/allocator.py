@@ -1,8 +1,8 @@
 """The memory allocator of workers on the CPU: tcmalloc where the system has it, else the C library's own.
 
 PyTorch asks for aligned blocks, and glibc (2.36 at least) can't fill one that was freed with another of the same size:
-its heap grows to a third more than lives in it. tcmalloc holds the same training in a quarter to a third less memory,
-at the same speed (docs/log.md, 2026-11-26); PyTorch's own guide for the CPU recommends it.
+its heap grows to 15 to 65 % more than lives in it. tcmalloc holds the same training in a tenth (full) to
+a third (LoRA) less, at the same speed (docs/log.md, 2026-11-26; benchmarks/allocator.py).
 """
 
 import os

@@ -187,9 +187,9 @@ def _about_gpus(worker: Interpreter, gpus: Sequence[DeviceMemory]) -> Finding:
 def _about_allocator() -> Finding:
     """Training on the CPU only: which allocator its workers get."""
     if worker_heap() == "tcmalloc":
-        return Finding("memory of workers", True, "tcmalloc: a quarter to a third less than the C library's allocator")
+        return Finding("memory of workers", True, "tcmalloc: a tenth to a third less than the C library's allocator")
     return Finding(
-        "memory of workers", False, "no tcmalloc is here; the C library's allocator takes up to half as much again",
+        "memory of workers", False, "no tcmalloc is here; the C library's allocator takes a tenth to a half more",
         f"apt install {PACKAGE}, or conda install gperftools",
     )  # fmt: skip
 

@@ -244,7 +244,7 @@ async def test_an_earlier_run_is_laid_over_and_taken_away(tmp_path: Path) -> Non
     async with app.run_test(size=WIDE) as pilot:
         await until(pilot, settled(app, 3))
         await pilot.press("o", *"dpo", "enter")
-        await until(pilot, lambda: "1122-dpo-77c0" in shown(app))
+        await until(pilot, lambda: "⠄⠄⠄ 1122-dpo-77c0" in shown(app))
         await pilot.press("o", *"dpo", "enter")
         await until(pilot, lambda: "⠄⠄⠄ 1122-dpo-77c0" not in shown(app))
 

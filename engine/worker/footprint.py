@@ -52,9 +52,6 @@ def model_shape(model: ModelSettings, root: Path) -> ModelShape:
     folder = model_folder(model.name, root, model.revision)
     if folder is not None:
         return shape_of_folder(folder)
-    folder = model_folder(model.name, root, model.revision)
-    if folder is not None and any(folder.glob("*.safetensors")):
-        return shape_of_folder(folder)
     from transformers import AutoConfig
 
     source = model_source(model.name, root)
