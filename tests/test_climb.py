@@ -121,7 +121,7 @@ def test_stop_early_ends_at_the_first_rung_that_clears_the_target(
         assert "prompt clears the target already" in result["skipped"]["rag"]
         assert result["verdict"]["rung"] == "prompt"
     else:
-        assert result["verdict"]["rung"] == "none", "right on all of 8 rows doesn't show 99.9 %"
+        assert result["verdict"]["rung"] == "undecided", "right on all of 8 rows doesn't show 99.9 %, nor that it fails"
 
 
 def test_without_stop_early_every_rung_is_measured_and_the_lowest_that_clears_is_the_verdict(

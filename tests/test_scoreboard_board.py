@@ -134,7 +134,7 @@ def test_the_report_draws_the_scoreboard(tmp_path: Path, project: ProjectSetting
     targeted = project.model_copy(update={"target": 0.7})
     record = ClimbRecord(tmp_path / "r.json", "k", seconds=90.0, tokens=1234, skipped={"tune": "no training rows"})
     text = climb_report(targeted, board_of(tmp_path, targeted), record, [])
-    assert text.startswith("# things: stop at retrieval (k=4 · 800)")
+    assert text.startswith("# things: Stop at RAG: don't fine-tune (k=4 · 800)")
     bars = [line for line in text.splitlines() if "●" in line]
     assert len(bars) == 2 and all("┊" in line or "●" in line for line in bars)
     assert bars[0].index("●") < bars[1].index("●")
@@ -179,5 +179,5 @@ def test_the_command_prints_it(
     put(tmp_path, project, "aaa", base_spec(project), 10)
     write_board(tmp_path, board_of(tmp_path, project))
     shown = cli("scoreboard")
-    assert shown.code == 0 and "0.250" in shown.out and "verdict: prompt" in shown.out
+    assert shown.code == 0 and "0.250" in shown.out and "verdict: undecided: Undecided: too few" in shown.out
     assert json.loads(cli("scoreboard", "--json").out)["scoreboard"][0]["candidate"] == "aaa"

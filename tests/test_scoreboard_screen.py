@@ -105,7 +105,7 @@ async def test_candidates_verdict_and_pairs_are_shown(measured: Path, size: tupl
         board = read_board(measured)
         row = board["scoreboard"][1]
         assert f"n={row['n']}" in text
-        assert "p < .001" in text and "None: no rung reaches the target." in " ".join(text.split())
+        assert "p < .001" in text and "Undecided: fine-tuning was not measured." in " ".join(text.split())
         assert f"looked at {board['held_out']['looks']} times" in text
 
 

@@ -3,7 +3,6 @@
 The same evaluation for every rung. Used only inside a worker.
 """
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from engine.ladder.answers import Answer
 from engine.ladder.elsewhere import ModelScores
 from engine.ladder.entries import Entry, write_entry
 from engine.ladder.events import Scored, Tried
-from engine.ladder.examples import EvaluationExample, load_split
+from engine.ladder.examples import EvaluationExample, load_split, sample
 from engine.ladder.few_shot import FewShotPool, make_pool
 from engine.ladder.held_out import held_out_examples
 from engine.ladder.judging import check_against_labels
@@ -146,12 +145,3 @@ class Bench:
             trials.append(self.try_out(spec, examples))
         sign = -1.0 if self.metric.more_is_better else 1.0
         return sorted(trials, key=lambda trial: sign * trial.estimate.score)
-
-
-def sample(examples: Sequence[EvaluationExample], count: int | None) -> list[EvaluationExample]:
-    """All examples, or `count` of them, the same ones each time; fewer are always among more."""
-    if count is None or count >= len(examples):
-        return list(examples)
-    order = sorted(examples, key=lambda example: example.id)
-    random.Random(0).shuffle(order)
-    return order[:count]

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -13,20 +13,26 @@ from engine.errors import EngineError
 from engine.files import read_json, write_json_atomic
 from engine.ladder.answers import Answer, AnswerStore
 from engine.ladder.entries import Entry, read_entries
-from engine.ladder.examples import EvaluationExample
+from engine.ladder.examples import EvaluationExample, group_count, load_split, sample
 from engine.ladder.held_out import held_out_facts
 from engine.ladder.judging import judge_figures, judge_words
+from engine.ladder.learned_from import learned_from_held_out
 from engine.ladder.pairs import Measured, compare_candidates
+from engine.ladder.question import Question, Verdict
 from engine.ladder.scoring import kept_scores, score_key
-from engine.ladder.spec import RUNGS, Rung
+from engine.ladder.spec import RUNGS, Rung, rungs_of
 from engine.ladder.training_cost import TrainingCost, break_even, training_cost
-from engine.ladder.verdict import Question, Verdict, decide
+from engine.ladder.verdict import decide
+from engine.measure.metrics.parse import parse_metrics
 from engine.measure.metrics.spec import MetricSpec
 from engine.measure.metrics.summary import aggregate
 from engine.measure.paired import Pair
+from engine.project.load import load_project
 from engine.project.schema import ProjectSettings
 
 BOARD_FILE = "scoreboard.json"
+BOARD_VERSION = 2
+"""Of the rules behind verdict and intervals: a scoreboard of an earlier one is judged anew when it is read."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class _Standing:
     measured: Measured
     answers: list[Answer]
     others: dict[str, dict[str, float]]
+    leaked: str | None = None
 
 
 def build_board(
@@ -52,8 +59,11 @@ def build_board(
     standings = [found for entry in read_entries(root) if (found := _standing(root, project, entry, metrics, examples))]
     standings.sort(key=lambda item: (RUNGS.index(item.entry.rung), item.entry.added))
     pairs = compare_candidates(main, [item.measured for item in standings])
-    verdict = decide(_speakers(standings), Question(main, project.target, project.margin), skipped)
+    speakers = _speakers(standings)
+    why_not = dict(skipped or {}) | _without_speaker(standings, speakers)
+    verdict = decide(speakers, Question(main, project.target, project.margin), why_not, rungs_of(project))
     return {
+        "version": BOARD_VERSION,
         "scoreboard": [_row(root, project, main, item, standings) for item in standings],
         "pairs": [_pair(pair) for pair in pairs],
         "verdict": verdict.to_json(),
@@ -62,7 +72,13 @@ def build_board(
         "judge": judge_words(root) if any(metric.name == "judge" for metric in metrics) else None,
         "target": project.target,
         "margin": project.margin,
-        "held_out": {"n": len(examples), **held_out_facts(root)},
+        "held_out": {
+            "n": len(examples),
+            "groups": group_count(examples),
+            **held_out_facts(root),
+            # How many candidates were compared by these rows to find who speaks for a rung; corrected for.
+            "corrected_for": {rung: n for rung in RUNGS if (n := sum(one.rung == rung for one in speakers)) > 1},
+        },
     }
 
 
@@ -72,20 +88,38 @@ def write_board(root: Path, board: Mapping[str, Any]) -> None:
 
 
 def read_board(root: Path) -> dict[str, Any]:
-    """The project's scoreboard. Raises EngineError where nothing was evaluated yet."""
+    """The project's scoreboard; one that an earlier version wrote is judged by today's rules.
+
+    Raises EngineError where nothing was evaluated yet.
+    """
     path = root / BOARD_FILE
     if not path.exists():
         raise EngineError(
             f"{root} has no scoreboard yet", "nothing was scored on the held-out rows", "rung climb, or rung eval"
         )
     board: dict[str, Any] = read_json(path)
-    return board
+    return board if board.get("version") == BOARD_VERSION else _judged_anew(root, board)
 
 
-def verdict_of(board: Mapping[str, Any]) -> Verdict:
-    """The verdict that a scoreboard holds."""
-    value = board["verdict"]
-    return Verdict(value["rung"], value["candidate"], value["reasons"], value.get("examples_needed"))
+def _judged_anew(root: Path, board: Mapping[str, Any]) -> dict[str, Any]:
+    """A scoreboard of an earlier version with today's intervals and verdict, from the answers on disk; writes nothing.
+
+    Where that can't be done the rows stay, and the verdict is open: the old one may have claimed too much.
+    """
+    try:
+        project = load_project(root)
+        metrics = parse_metrics(project.metrics, root, project.strip_reasoning)
+        examples = sample(load_split(root, project, "test").examples, project.budget.test_rows)
+        anew = build_board(root, project, metrics, examples)
+    except EngineError:
+        anew = {}
+    candidates = {row["candidate"] for row in board.get("scoreboard") or []}
+    if candidates <= {row["candidate"] for row in anew.get("scoreboard") or []}:
+        return dict(board) | anew
+    why = "this scoreboard was written by an earlier version, whose verdicts claimed more than was shown"
+    open_one = Verdict("undecided", None, [why, "rung climb measures what is missing and judges anew"])
+    headline = "Undecided: measured by an earlier version"
+    return dict(board) | {"verdict": replace(open_one, headline=headline).to_json()}
 
 
 def _standing(
@@ -106,13 +140,24 @@ def _standing(
         if found is not None:
             other = aggregate(metric, found)
             others[metric.key] = {"score": other.score, "low": other.low, "high": other.high, "n": other.n}
-    return _Standing(entry, measured, [answers[example.id] for example in examples], others)
+    leaked = learned_from_held_out(root, entry.spec.run) if entry.spec.run is not None else None
+    return _Standing(entry, measured, [answers[example.id] for example in examples], others, leaked)
 
 
 def _speakers(standings: Sequence[_Standing]) -> list[Measured]:
-    """Who speaks for each rung: the candidate chosen on the validation rows; where none was, all of the rung's."""
-    settled = {item.entry.rung for item in standings if item.entry.chosen}
-    return [item.measured for item in standings if item.entry.chosen or item.entry.rung not in settled]
+    """Who speaks for each rung: the candidate chosen on the validation rows; where none was, all of the rung's.
+
+    Never one that learned from held-out rows.
+    """
+    honest = [item for item in standings if item.leaked is None]
+    settled = {item.entry.rung for item in honest if item.entry.chosen}
+    return [item.measured for item in honest if item.entry.chosen or item.entry.rung not in settled]
+
+
+def _without_speaker(standings: Sequence[_Standing], speakers: Sequence[Measured]) -> dict[Rung, str]:
+    """The rungs on which every candidate learned from held-out rows."""
+    heard = {one.rung for one in speakers}
+    return {item.entry.rung: f"{item.entry.label} {item.leaked}" for item in standings if item.entry.rung not in heard}
 
 
 def _row(
@@ -138,6 +183,7 @@ def _row(
         "prompts_cut": sum(bool(answer.cuts) for answer in answers),
         "forgetting": training.forgetting if training else None,
         "chosen": entry.chosen,
+        "leaked": item.leaked,
         "run": entry.spec.run,
         "seeds": 1 if training else None,
         "break_even": _break_even(item, training, standings),

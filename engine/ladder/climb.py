@@ -17,12 +17,14 @@ from engine.ladder.budget import Spending
 from engine.ladder.climb_record import ClimbRecord
 from engine.ladder.entries import read_entries
 from engine.ladder.events import Decided, Skipped
+from engine.ladder.examples import group_count
 from engine.ladder.gains import LEARNS_FROM_JUDGMENTS, gains
 from engine.ladder.prompt_rung import climb_prompt
+from engine.ladder.question import Question
 from engine.ladder.rag_rung import climb_rag
+from engine.ladder.reach import out_of_reach
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
 from engine.ladder.tune_rung import climb_tune, learning_curve
-from engine.ladder.verdict import Question
 from engine.measure.intervals import Estimate
 from engine.project.schema import ProjectSettings
 
@@ -95,6 +97,9 @@ class Climb:
             low, high = metric.bounds
             said = f"{metric.name} lies between {low:g} and {high:g}, the target is {target:g}"
             self._report(Warned("No rung can reach the target", said, "80 per cent are written 0.8"))
+        rows = self._bench.held_out
+        if (said_too := out_of_reach(metric, target, len(rows), group_count(rows))) is not None:
+            self._report(Warned("The held-out rows are too few for the target", said_too, "hold out more rows"))
 
     def _measure(self, rung: Rung, climb: Callable[[], CandidateSpec]) -> str | None:
         """Measure a rung and give None, or why it could not be."""

@@ -1,5 +1,6 @@
 """Rows of a split as things to answer: what is asked, what is wanted, and the row's own fields for metrics."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ class EvaluationExample:
     reference: str
     fields: Mapping[str, Any]
     line: int
+    group: str | None = None
 
     @property
     def question(self) -> str:
@@ -71,6 +73,21 @@ def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
         own_fields = fields[item.source, item.line]
         examples.append(_example(item, own_fields, seen))
     return LoadedSplit(examples, problems + faults)
+
+
+def sample(examples: Sequence[EvaluationExample], count: int | None) -> list[EvaluationExample]:
+    """All examples, or `count` of them, the same ones each time; fewer are always among more."""
+    if count is None or count >= len(examples):
+        return list(examples)
+    order = sorted(examples, key=lambda example: example.id)
+    random.Random(0).shuffle(order)
+    return order[:count]
+
+
+def group_count(examples: Sequence[EvaluationExample]) -> int | None:
+    """How many groups the examples fall into; None where they are independent: no groups, or one row in each."""
+    found = {example.group for example in examples}
+    return len(found) if None not in found and len(found) < len(examples) else None
 
 
 def _preferred(rows: Sequence[Row]) -> tuple[list[Example], list[Problem]]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from engine.events import Event
 from engine.files import canonical_json, sha256_text, write_text_atomic
-from engine.ladder.bench import Bench, Trial, sample
+from engine.ladder.bench import Bench, Trial
 from engine.ladder.board import build_board, write_board
 from engine.ladder.climb import Climb, ClimbOptions
 from engine.ladder.climb_record import open_record
-from engine.ladder.examples import EvaluationExample
+from engine.ladder.examples import EvaluationExample, sample
 from engine.ladder.held_out import sealed_examples
 from engine.ladder.report import climb_report
 from engine.ladder.spec import CandidateSpec

@@ -28,12 +28,16 @@ _MOST_REMEMBERED = 50
 
 @dataclass(frozen=True)
 class Leakage:
-    """How many rows of a held-out file stand in another file too, and the first of them in words."""
+    """How many rows of a held-out file stand in another file too, and the first of them in words.
+
+    `learned`: the other file is learned from; else checkpoints or prompts are only chosen by it.
+    """
 
     file: str
     held_out: str
     count: int
     first: tuple[str, ...]
+    learned: bool = True
 
     @property
     def message(self) -> str:
@@ -123,7 +127,7 @@ def _searched(root: Path, name: str, path: Path, held_out: str, verbatim_only: b
             leaks = [leak for leak in leaks if leak.kind == "verbatim"]
         known[key] = {"count": len(leaks), "first": [_in_words(leak) for leak in leaks[:_MOST_SHOWN]]}
         write_json_atomic(memory, dict(list(known.items())[-_MOST_REMEMBERED:]))
-    return Leakage(name, held_out, known[key]["count"], tuple(known[key]["first"]))
+    return Leakage(name, held_out, known[key]["count"], tuple(known[key]["first"]), learned=not verbatim_only)
 
 
 def _in_words(leak: Leak) -> str:

@@ -16,13 +16,18 @@ RUNG_WORDS: dict[Rung, str] = {"prompt": "prompting", "rag": "retrieval", "tune"
 
 @dataclass(frozen=True)
 class Measured:
-    """One candidate's scores on the held-out examples."""
+    """One candidate's scores on the held-out examples.
+
+    `looks` is the number of candidates of which it was picked by these very examples (1: it was not); its interval is
+    corrected for them, and so are its comparisons.
+    """
 
     candidate: str
     rung: Rung
     label: str
     estimate: Estimate
     scores: tuple[ExampleScore, ...]
+    looks: int = 1
 
     @property
     def figures(self) -> str:
@@ -30,16 +35,26 @@ class Measured:
         return f"{self.estimate.score:.3f} [{self.estimate.low:.3f}, {self.estimate.high:.3f}]"
 
     @property
+    def examples(self) -> str:
+        """`200 held-out examples`, with the number of groups they fall into where there are any."""
+        groups = f" in {self.estimate.groups:,} groups" if self.estimate.groups is not None else ""
+        return f"{self.estimate.n:,} held-out examples{groups}"
+
+    @property
     def named(self) -> str:
         """`retrieval (k=3)`."""
         return f"{RUNG_WORDS[self.rung]} ({self.label})"
 
 
-def compare_candidates(metric: MetricSpec, measured: Sequence[Measured]) -> list[Pair]:
-    """Every pair, p corrected for their number (Holm). Differences are positive where a is better, for every metric."""
+def compare_candidates(metric: MetricSpec, measured: Sequence[Measured], confidence: float = 0.95) -> list[Pair]:
+    """Every pair, p corrected for their number (Holm). Differences are positive where a is better, for every metric.
+
+    Candidates that were picked out of several by these examples are compared at a stricter level (Bonferroni): the
+    best of 20 equal ones looks better than it is.
+    """
     pairs = list(combinations(measured, 2))
-    found = [_better_by(metric, compare_scores(metric, a.scores, b.scores)) for a, b in pairs]
-    adjusted = holm([difference.p for difference in found])
+    found = [_difference(metric, a, b, confidence) for a, b in pairs]
+    adjusted = holm([min(1.0, d.p * a.looks * b.looks) for d, (a, b) in zip(found, pairs, strict=True)])
     return [
         Pair(a.candidate, b.candidate, difference, p)
         for (a, b), difference, p in zip(pairs, found, adjusted, strict=True)
@@ -62,6 +77,11 @@ def oriented_values(
     if bounds is not None and sign < 0:
         bounds = (-bounds[1], -bounds[0])
     return ([sign * own for own, _ in common], [sign * other for _, other in common]), bounds
+
+
+def _difference(metric: MetricSpec, a: Measured, b: Measured, confidence: float) -> Difference:
+    level = 1 - (1 - confidence) / (a.looks * b.looks)
+    return _better_by(metric, compare_scores(metric, a.scores, b.scores, level))
 
 
 def _better_by(metric: MetricSpec, difference: Difference) -> Difference:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.ladder.advice import Advice
+from engine.ladder.board_words import headline_of, held_out_words
 from engine.ladder.climb_record import ClimbRecord
 from engine.project.schema import ProjectSettings
 
@@ -17,11 +18,11 @@ def climb_report(
     verdict = board["verdict"]
     rows: Sequence[Mapping[str, Any]] = board["scoreboard"]
     lines = [
-        f"# {project.name}: {_headline(verdict, rows)}",
+        f"# {project.name}: {headline_of(verdict)}{_label(verdict, rows)}",
         "",
         *(f"- {reason}" for reason in verdict["reasons"]),
         "",
-        f"Measured by {board['metric']} on {board['held_out']['n']} held-out examples; intervals are 95 %.",
+        f"Measured by {board['metric']} on {held_out_words(board)}; intervals are 95 %.",
         "",
         *_judge(board),
         *_table(rows),
@@ -86,16 +87,9 @@ def gain_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _headline(verdict: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    label = next((row["label"] for row in rows if row["candidate"] == verdict["candidate"]), "")
-    words = {
-        "prompt": f"stop at the prompt ({label})",
-        "rag": f"stop at retrieval ({label})",
-        "tune": f"fine-tune ({label})",
-        "none": "no rung reaches the target",
-        "undecided": "too few examples to tell",
-    }
-    return words[verdict["rung"]]
+def _label(verdict: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    label = next((row["label"] for row in rows if row["candidate"] == verdict["candidate"]), None)
+    return f" ({label})" if label is not None else ""
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -113,7 +107,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for row in rows:
         cells = [
-            f"{row['rung']}: {row['label']}",
+            f"{row['rung']}: {row['label']}" + (f" (not counted: {row['leaked']})" if row.get("leaked") else ""),
             f"{row['score']:.3f}",
             f"{row['low']:.3f} to {row['high']:.3f}",
             str(row["n"]),

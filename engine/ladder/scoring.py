@@ -62,12 +62,25 @@ def kept_scores(
     examples: Sequence[EvaluationExample],
     answers: Mapping[str, Answer],
 ) -> list[ExampleScore] | None:
-    """The scores on disk, or None where an example has none, or one of another answer or row."""
+    """The scores on disk, or None where an example has none, or one of another answer or row.
+
+    A metric that compares texts is computed from the answers where its scores are not kept (another version of it has
+    scored them); a model or a function of the user's own is not asked here.
+    """
     store, key = ScoreStore(root, candidate), score_key(project, metric, spec)
-    lines = [(example, store.get(example.id, key)) for example in examples]
-    if any(e.id not in answers or not _is_kept(line, _stamp(e, answers[e.id])) for e, line in lines):
-        return None
-    return [_from_line(line or {}) for _, line in lines]
+    compares_texts = not metric.kind.computed_elsewhere and metric.function is None
+    found = []
+    for example in examples:
+        if example.id not in answers:
+            return None
+        answer, line = answers[example.id], store.get(example.id, key)
+        if _is_kept(line, _stamp(example, answer)):
+            found.append(_from_line(line or {}))
+        elif compares_texts:
+            found.append(_score(metric, example, answer, _strips(spec)))
+        else:
+            return None
+    return found
 
 
 def score_key(project: ProjectSettings, metric: MetricSpec, spec: CandidateSpec) -> str:

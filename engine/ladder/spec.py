@@ -87,3 +87,9 @@ def tuned_spec(spec: CandidateSpec, settings: ProjectSettings, folder: RunFolder
         return spec.model_copy(update={"run": folder.id, "adapter": place})
     model = settings.model.model_copy(update={"name": place, "revision": None})
     return spec.model_copy(update={"run": folder.id, "adapter": None, "model": model})
+
+
+def rungs_of(settings: ProjectSettings) -> tuple[Rung, ...]:
+    """The rungs that a project has: retrieval needs documents, fine-tuning needs training rows."""
+    there = {"prompt": True, "rag": settings.documents is not None, "tune": settings.data.train is not None}
+    return tuple(rung for rung in RUNGS if there[rung])

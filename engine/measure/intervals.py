@@ -28,6 +28,7 @@ class Estimate:
     high: float
     n: int
     method: Literal["wilson", "bca"] = "wilson"
+    groups: int | None = None
 
 
 def estimate(

@@ -33,6 +33,7 @@ class Difference:
     n: int
     a_better: int
     b_better: int
+    groups: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def non_inferior(difference: Difference, margin: float) -> bool:
 
 def shown_worse(difference: Difference, p: float | None = None, alpha: float = 0.05) -> bool:
     """Whether a is shown to be worse than b; `p` is the corrected one where several pairs are compared."""
-    return difference.difference < 0 and (difference.p if p is None else p) <= alpha
+    return difference.high < 0 and (difference.p if p is None else p) <= alpha
 
 
 def mean_difference_interval(

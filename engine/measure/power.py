@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.measure.intervals import ZERO_TO_ONE, Bounds, finite_values, is_right_or_wrong
@@ -21,7 +22,51 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@dataclass(frozen=True)
+class ExamplesNeeded:
+    """How many held-out examples (or groups of them) would settle a question: a range, and the likeliest number."""
+
+    low: int
+    likely: int
+    high: int | None
+    groups: bool = False
+
+    @property
+    def words(self) -> str:
+        """`about 60 to 2,900 held-out examples`."""
+        what = "groups of held-out examples" if self.groups else "held-out examples"
+        return f"at least {self.low:,} {what}" if self.high is None else f"about {self.low:,} to {self.high:,} {what}"
+
+
 def examples_to_settle(
+    a_values: Sequence[float],
+    b_values: Sequence[float],
+    margin: float,
+    power: float = POWER,
+    confidence: float = 0.95,
+    bounds: Bounds | None = ZERO_TO_ONE,
+    groups: Sequence[str] | None = None,
+    alpha: float = 0.05,
+) -> ExamplesNeeded | None:
+    """How many examples would show a either worse than b or at most `margin` worse; None where none would."""
+    likely = _settle(a_values, b_values, margin, power, confidence, bounds)
+    return None if likely is None else ExamplesNeeded(likely, likely, likely)
+
+
+def examples_for_target(
+    values: Sequence[float],
+    target: float,
+    power: float = POWER,
+    confidence: float = 0.95,
+    bounds: Bounds | None = ZERO_TO_ONE,
+    groups: Sequence[str] | None = None,
+) -> ExamplesNeeded | None:
+    """How many examples would put the whole interval on its side of the target; None where none would."""
+    likely = _target(values, target, power, confidence, bounds)
+    return None if likely is None else ExamplesNeeded(likely, likely, likely)
+
+
+def _settle(
     a_values: Sequence[float],
     b_values: Sequence[float],
     margin: float,
@@ -76,7 +121,7 @@ def examples_for_non_inferiority(
     return max(needed, _examples_for_floor((mean + margin) / (widest + mean), confidence))
 
 
-def examples_for_target(
+def _target(
     values: Sequence[float],
     target: float,
     power: float = POWER,

@@ -13,8 +13,9 @@ from engine.data.read import Problem, read_rows
 from engine.data.shapes import detect_shape, rename_columns
 from engine.errors import EngineError
 from engine.files import write_json_lines_atomic
+from engine.ladder.reach import reach_notes
 from engine.measure.splits import SplitPlan, freeze_files, make_splits
-from engine.project.load import save_project
+from engine.project.load import load_project, save_project
 from engine.project.model_facts import ModelFacts, model_facts
 from engine.project.recommend import MAX_LENGTH, recommended_recipe, write_recipe
 from engine.project.schema import ProjectData, ProjectSettings, Situation, TuneSettings, Want
@@ -89,6 +90,7 @@ def write_new_project(
                 tune=TuneSettings(recipe=recipe),
             ),
         )
+    notes += reach_notes(root, load_project(root))
     if train is None:
         notes.append(f"no rows yet: name them under data: in rung.yaml and in {recipe}")
     return NewProject(root, recipe, notes)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
-from engine.files import read_json
 from engine.ladder.advice import Advice, DataFacts, Evidence, MachineFacts, Reading, advise
-from engine.ladder.board import BOARD_FILE
+from engine.ladder.board import BOARD_FILE, read_board
 from engine.measure.intervals import Estimate
 from engine.measure.split_record import is_frozen, read_splits
 
@@ -39,7 +38,7 @@ def gather_facts(
 ) -> Facts:
     """The facts as the files have them now. `fits`: which ways of training fit; `retrieval`: an earlier measure."""
     rows, looks = _splits(root)
-    board = read_json(root / BOARD_FILE) if (root / BOARD_FILE).exists() else {}
+    board = read_board(root) if (root / BOARD_FILE).exists() else {}
     measured = board.get("retrieval") or retrieval
     documents = 0
     if project.documents is not None and project.documents.path is not None:

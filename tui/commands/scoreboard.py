@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the scoreboard as it was last written; nothing is computed."""
     from engine.ladder.board import read_board
+    from engine.ladder.board_words import headline_of, held_out_words
     from engine.ladder.report import gain_lines, judge_sentence
     from tui.commands.project import current_root
 
@@ -30,15 +31,16 @@ def run(args: argparse.Namespace) -> int:
         print_json(board)
         return 0
     print_rows(board["scoreboard"])
-    held_out = board["held_out"]
-    looks = f"; {held_out['looks']} candidates have been scored on them" if "looks" in held_out else ""
-    print(f"\n{board['metric']} on {held_out['n']} held-out rows{looks}")
+    print(f"\n{board['metric']} on {held_out_words(board)}")
+    for row in board["scoreboard"]:
+        if row.get("leaked"):
+            print(f"not counted: {printable(row['label'])} {printable(row['leaked'])}")
     if board.get("judge"):
         print(printable(judge_sentence(board["judge"])))
         for row in board["scoreboard"]:
             if row.get("judge"):
                 print(f"  {row['candidate']}: {row['judge']['words']}")
-    print(f"verdict: {board['verdict']['rung']}")
+    print(f"verdict: {board['verdict']['rung']}: {headline_of(board['verdict'])}")
     for reason in board["verdict"]["reasons"]:
         print(f"  {printable(reason)}")
     for line in gain_lines(board.get("gains") or []):

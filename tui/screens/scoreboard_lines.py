@@ -5,6 +5,7 @@ from typing import Any
 
 from textual.content import Content
 
+from engine.ladder.board_words import headline_of, held_out_words
 from engine.ladder.report import gain_lines
 from tui.glyphs import Glyphs
 from tui.text import count, figure, one_line, printable, score
@@ -17,11 +18,9 @@ _FIGURES = 44
 
 def head_line(board: Mapping[str, Any], narrow: bool) -> Content:
     """What the columns mean: metric, number of examples, how often the held-out rows were looked at."""
-    held = board.get("held_out") or {}
-    looks = f"looked at {count(held.get('looks'))} times" if held.get("looks") is not None else "looks not counted"
     target = board.get("target")
     said = (
-        f"{board.get('metric', '')} on {count(held.get('n'))} held-out examples ({looks}) · 95 % intervals"
+        f"{board.get('metric', '')} on {held_out_words(board)} · 95 % intervals"
         f" · target {score(target) if target is not None else 'none set'}"
     )
     if not narrow:
@@ -55,7 +54,11 @@ def _bar(board: Mapping[str, Any], row: Mapping[str, Any], marks: Glyphs, width:
 
 
 def _costs(row: Mapping[str, Any]) -> str:
-    words = [f"{figure(row.get('tokens_in'))}+{figure(row.get('tokens_out'))} tok", f"{figure(row.get('latency_s'))} s"]
+    words = [f"not counted: {printable(str(row['leaked']))}"] if row.get("leaked") else []
+    words += [
+        f"{figure(row.get('tokens_in'))}+{figure(row.get('tokens_out'))} tok",
+        f"{figure(row.get('latency_s'))} s",
+    ]
     if row.get("cost") is not None:
         words.append(f"cost {figure(row['cost'])}")
     if row.get("truncated"):
@@ -94,11 +97,7 @@ def pair_line(board: Mapping[str, Any], pair: Mapping[str, Any], width: int) -> 
 def verdict_lines(board: Mapping[str, Any]) -> Content:
     """The verdict in bold, then a line for each reason, and for each thing that judgments have taught."""
     verdict = board.get("verdict") or {}
-    words = {
-        "prompt": "Stop at the prompt.", "rag": "Stop at RAG: don't fine-tune.", "tune": "Fine-tune.",
-        "none": "None: no rung reaches the target.", "undecided": "Undecided: too few examples to tell.",
-    }  # fmt: skip
-    said = words.get(str(verdict.get("rung")), str(verdict.get("rung", "")))
+    said = f"{headline_of(verdict)}."
     reasons: Sequence[str] = verdict.get("reasons") or []
     return Content("\n").join(
         [

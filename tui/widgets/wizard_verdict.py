@@ -21,8 +21,9 @@ class VerdictPage(WizardPage):
     PAGE = "verdict"
     WHY = (
         "Why here: measuring and recommending are two things. With a target, the lowest rung whose whole interval "
-        "clears it; without one, the lowest rung shown to be no worse than the best by more than the margin. "
-        "Stopping below fine-tuning is a good result."
+        "clears it while every lower one is shown to miss it; without one, the lowest rung shown to be no worse than "
+        "the higher ones by more than the margin. What the examples can't show stays undecided. Stopping below "
+        "fine-tuning is a good result."
     )
     ACTIONS = ("stop", "fix_retrieval", "more_data", "climb")
 

@@ -24,6 +24,7 @@ class ExampleScore:
     score: float | None
     predicted: str | None = None
     expected: str | None = None
+    group: str | None = None
 
 
 def score_answer(

@@ -1,0 +1,68 @@
+"""What a number of held-out rows can show at best: where even a perfect score could not clear the target."""
+
+import math
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.ladder.examples import group_count, load_split, sample
+from engine.measure.distributions import two_sided_z
+from engine.measure.intervals import ZERO_TO_ONE
+from engine.measure.metrics.parse import parse_metrics
+from engine.measure.metrics.spec import MetricSpec
+from engine.project.schema import ProjectSettings
+
+
+def fewest_rows(target: float) -> int | None:
+    """The fewest rows on which answers that are all right show a score of `target`: 16 for 0.8, 73 for 0.95.
+
+    Where n of n are right, Wilson's interval begins at n / (n + z²). None for a target that no number can show.
+    """
+    if target >= 1:
+        return None
+    z_squared = two_sided_z(0.95) ** 2
+    return max(1, math.ceil(z_squared * target / (1 - target) - 1e-9))
+
+
+def highest_target(rows: int) -> float:
+    """The highest target that a perfect score on so many rows clears."""
+    return rows / (rows + two_sided_z(0.95) ** 2)
+
+
+def out_of_reach(metric: MetricSpec, target: float | None, rows: int, groups: int | None = None) -> str | None:
+    """Why no rung can be shown to reach the target on these rows, and how many it takes; None where one can.
+
+    Rows of one group count as one at worst, so it is the groups that have to be enough.
+    """
+    if target is None or metric.bounds != ZERO_TO_ONE or not metric.more_is_better or not 0 <= target <= 1:
+        return None
+    fewest, units = fewest_rows(target), rows if groups is None else groups
+    if fewest is not None and units >= fewest:
+        return None
+    there = f"{rows:,} held-out {'row' if rows == 1 else 'rows'}" + (f" in {groups:,} groups" if groups else "")
+    if fewest is None:
+        return f"no number of held-out rows can show a score of {target:g}: every interval reaches below it"
+    more = f"{fewest:,} {'groups' if groups is not None else 'rows'} could"
+    # With groups a perfect score may still clear it: answers that are all right vary nowhere, within groups or between.
+    certain = "may not be able to show" if groups is not None and rows >= fewest else "can't show"
+    return f"{there} {certain} a score of {target:g}, even if every answer is right; {more}"
+
+
+def reach_notes(root: Path, project: ProjectSettings) -> list[str]:
+    """What a project's held-out rows can't show at best, in one line; none where there are enough, or none at all.
+
+    Without a target, that is the highest target they could show, where it is below 0.95.
+    """
+    try:
+        metric = parse_metrics(project.metrics, root, project.strip_reasoning)[0]
+        examples = sample(load_split(root, project, "test").examples, project.budget.test_rows)
+    except EngineError:
+        return []  # No held-out rows, or none that can be scored: rung check says so.
+    rows, groups = len(examples), group_count(examples)
+    if (said := out_of_reach(metric, project.target, rows, groups)) is not None:
+        return [said]
+    highest = highest_target(rows if groups is None else groups)
+    if project.target is not None or metric.bounds != ZERO_TO_ONE or not metric.more_is_better or highest >= 0.95:
+        return []
+    return [
+        f"{rows:,} held-out rows can't show a target above {math.floor(highest * 100) / 100:g}, whatever the answers"
+    ]
