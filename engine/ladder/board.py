@@ -175,6 +175,7 @@ def _row(
         "low": estimate.low,
         "high": estimate.high,
         "n": estimate.n,
+        "groups": estimate.groups,
         "tokens_in": _mean([answer.tokens_in for answer in answers]),
         "tokens_out": _mean([answer.tokens_out for answer in answers]),
         "latency_s": median(latencies) if latencies else None,
@@ -237,6 +238,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "p": pair.p_adjusted,
         "p_single": found.p,
         "n": found.n,
+        "groups": found.groups,
         "a_better": found.a_better,
         "b_better": found.b_better,
     }
