@@ -34,9 +34,3 @@ def perplexity_growth(result: Mapping[str, Any]) -> float | None:
     # The probe's loss is the logarithm of its perplexity.
     loss = (result.get("forgetting") or {}).get("loss")
     return math.exp(loss) - 1 if isinstance(loss, (int, float)) else None
-
-
-def break_even(training_seconds: float, seconds_before: float, seconds_after: float) -> int | None:
-    """Answers after which faster answers have won back the training's time; None where they are not faster."""
-    saved = seconds_before - seconds_after
-    return math.ceil(training_seconds / saved) if saved > 0 else None
