@@ -1,11 +1,12 @@
 """When a training is paid back, in time and price: only by a model shown no worse than what it replaces."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.events import Finished, Started
+from engine.events import Finished, Phase, Started
 from engine.ladder.answers import Answer, AnswerStore
 from engine.ladder.bench import Trial
 from engine.ladder.board import build_board
@@ -17,12 +18,14 @@ from engine.ladder.rag_rung import count_in_documents
 from engine.ladder.report import climb_report
 from engine.ladder.scoring import score_answers
 from engine.ladder.spec import CandidateSpec, base_spec
+from engine.ladder.training_cost import training_cost
 from engine.ladder.tune_rung import last_gain
 from engine.measure.intervals import estimate
 from engine.measure.metrics.parse import parse_metrics
 from engine.measure.metrics.scoring import ExampleScore
 from engine.measure.metrics.spec import MetricSpec
 from engine.project.schema import ProjectSettings
+from engine.recipe.load import load_recipe
 from engine.retrieval.chunks import Chunk
 from engine.retrieval.index import Hit
 from engine.retrieval.quality import GoldQuestion, measure_retrieval
@@ -119,6 +122,21 @@ def test_a_scoreboard_of_an_older_version_has_its_figure_left_out() -> None:
 @pytest.mark.parametrize(("before", "after", "answers"), [(1.0, 0.5, 200), (0.5, 0.5, None), (0.4, 0.5, None)])
 def test_won_back(before: float, after: float, answers: int | None) -> None:
     assert won_back(100.0, before, after) == answers
+
+
+def test_the_time_of_the_runs_behind_a_run_is_part_of_its_cost(tmp_path: Path) -> None:
+    first, second = "20260101-000000-sft-aaaa", "20260101-010000-dpo-bbbb"
+    data = "model: {name: pocket}\ndata: {train: data/train.jsonl}\n"
+    # A recorded run has an event a second.
+    steps = [Phase("train", step, 4, "steps") for step in range(1, 4)]
+    begun, done = Started("host", 1, ["cpu"], 1), Finished(4, {"loss": 1.0}, "adapter", "step 4")
+    write_run(tmp_path, first, [begun, *steps, done], f"method: sft\n{data}")
+    write_run(tmp_path, second, [begun, done], f"method: dpo\nstart_from: run:{first}\n{data}")
+    load_recipe(tmp_path / "runs" / second / "recipe.yaml")
+    assert training_cost(tmp_path, first).seconds == 4.0
+    assert training_cost(tmp_path, second).seconds == 5.0
+    shutil.rmtree(tmp_path / "runs" / first)
+    assert training_cost(tmp_path, second).seconds is None
 
 
 # On a project's own files.
