@@ -10,7 +10,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from engine.errors import EngineError
 from engine.measure.metrics import METRICS, parse_metric, parse_metrics, score_answer, score_example
-from engine.measure.metrics.numbers import last_number
+from engine.measure.metrics.numbers import last_quantity
 from engine.measure.metrics.overlap import rouge_l
 from engine.measure.metrics.reasoning import strip_reasoning
 from engine.measure.metrics.structured import json_fields
@@ -39,6 +39,41 @@ SCHEMA = {"type": "object", "required": ["age"], "properties": {"age": {"type": 
         ({"name": "numeric", "tolerance": 0.1}, "3.14", "3.2", 1),
         ("numeric", "four", "4", 0),
         ("numeric", "4", "four", None),
+        ("numeric", "7/8", "3/8", 0),
+        ("numeric", "1/2", ".5", 1),
+        ("numeric", "50 %", ".5", 1),
+        ("numeric", "50 per cent", "50", 1),
+        ("numeric", r"so \boxed{\frac{7}{8}}", r"\boxed{\frac{3}{8}}", 0),
+        ("numeric", r"so \boxed{\dfrac{1}{2}}", "0.5", 1),
+        ("numeric", "1:30", "7:30", 0),
+        ("numeric", "at 07:30", "7:30", 1),
+        ("numeric", "7", "7:30", 0),
+        ("numeric", "1.234,50", "9.876,50", 0),
+        ("numeric", "1.234,50", "1,234.50", 1),
+        ("numeric", r"1.2 \times 10^{5}", "120000", 1),
+        ("numeric", "1e-3", "0.001", 1),
+        ("numeric", "1 1/2 cups", "1.5", 1),
+        ("numeric", "on 1/2/2010", "2010", 1),
+        ("numeric", "1/0", "1", 0),
+        ("numeric", "1,234", "1,234", 1),  # the same writing is the same number, whichever it is
+        ("numeric", "2", "1.234", 0),
+        ("numeric", "1234", "1.234", None),  # depends on the convention: not guessed
+        ({"name": "numeric", "decimals": "comma"}, "1234", "1.234", 1),
+        ({"name": "numeric", "decimals": "point"}, "1234", "1.234", 0),
+        ("normalized_match", "The Eiffel Tower.", "eiffel tower", 1),
+        ("normalized_match", "caf\u0065\u0301", "Caf\u00e9", 1),
+        ("normalized_match", "two words", "words two", 0),
+        ("normalized_match", "The", "A", 0),
+        ("normalized_match", "The", "the", 0),
+        ("contains", "in 2010", "1", 0),
+        ("contains", "1.5 of them", "1", 0),
+        ("contains", "It is 1.", "1", 1),
+        ("contains", "concatenate", "cat", 0),
+        ("contains", "我爱你们", "爱你", 1),
+        ({"name": "label_accuracy", "labels": ["positive", "negative"]}, "It is not positive.", "positive", 0),
+        ({"name": "label_accuracy", "labels": ["positive", "negative"]}, "isn't really positive", "positive", 0),
+        ({"name": "label_accuracy", "labels": ["positive", "negative"]}, "not negative, it is positive", "positive", 1),
+        ({"name": "label_accuracy", "labels": ["spam", "not spam"]}, "this is not spam", "not spam", 1),
         ("json_valid", '{"a": [1, null]}', "", 1),
         ("json_valid", 'Sure: {"a": 1}', "", 0),
         ("json_valid", '{"a": NaN}', "", 0),
@@ -94,7 +129,7 @@ def test_rouge_sees_every_script() -> None:
         ("\u22127 degrees", "-7"),
         (".5 of it", ".5"),
         ("6.02e23", "6.02e23"),
-        ("12,34", "34"),
+        ("12,34", "12.34"),
         (r"so \boxed{42}, as 6 times 7", "42"),
         ("1,234,567.", "1234567"),
         ("none", None),
@@ -102,8 +137,10 @@ def test_rouge_sees_every_script() -> None:
     ],
 )
 def test_the_number_of_an_answer(text: str, number: str | None) -> None:
-    found = last_number(text)
-    assert (None if found is None else float(found)) == (None if number is None else float(number))
+    found = last_quantity(text)
+    assert (None if found is None else [float(value) for value in found.values]) == (
+        None if number is None else [float(number)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +215,7 @@ def test_keys_tell_metrics_with_different_options_apart() -> None:
     ("written", "said"),
     [
         ("exactmatch", "did you mean exact_match"),
-        ("zzz", "there are: exact_match, contains"),
+        ("zzz", "there are: exact_match, normalized_match"),
         ("regex", "needs the option pattern"),
         ({"name": "json_schema"}, "needs the option schema"),
         ({"name": "bleu", "pattern": "x"}, "bleu has no option pattern"),
@@ -206,7 +243,7 @@ def test_all_faults_of_the_metrics_are_told_at_once() -> None:
 
 
 def test_every_metric_by_name_scores_or_says_what_it_needs() -> None:
-    assert len(METRICS) == 16
+    assert len(METRICS) == 17
     for name, kind in METRICS.items():
         if kind.required:
             continue

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from engine.ladder.answers import AnswerStore
@@ -10,7 +10,7 @@ from engine.ladder.bench import Bench
 from engine.ladder.entries import find_entry, read_entries
 from engine.ladder.scoring import kept_scores
 from engine.ladder.spec import declared_spec
-from engine.measure.intervals import Estimate, wilson
+from engine.measure.intervals import wilson
 from engine.runs.folder import RunFolder, list_runs
 from engine.runs.reader import read_run
 
@@ -115,4 +115,5 @@ def _answered(bench: Bench, candidate: str) -> dict[str, _Scored]:
 
 
 def _estimate(right: int, n: int) -> dict[str, Any]:
-    return asdict(Estimate(right / n, *wilson(right, n), n))
+    low, high = wilson(right, n)
+    return {"score": right / n, "low": low, "high": high, "n": n, "method": "wilson"}

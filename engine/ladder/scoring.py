@@ -86,7 +86,8 @@ def kept_scores(
 def score_key(project: ProjectSettings, metric: MetricSpec, spec: CandidateSpec) -> str:
     """What the scores are kept under: the metric with its options, and whatever else decides them."""
     judge = f"+{judge_key(project)}" if metric.name == "judge" else ""
-    return metric.key + ("+plain" if _strips(spec) else "") + judge
+    version = f"+v{metric.kind.version}" if metric.kind.version > 1 else ""
+    return metric.key + version + ("+plain" if _strips(spec) else "") + judge
 
 
 def without_citations(answer: str, num_passages: int) -> str:

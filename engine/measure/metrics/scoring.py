@@ -148,13 +148,14 @@ def _as_text(value: Any) -> str:
 
 _SCORERS: dict[str, Callable[[MetricSpec, str, str, Mapping[str, Any]], float | None]] = {
     "exact_match": lambda spec, answer, reference, row: words.exact_match(answer, reference, spec.casefold),
+    "normalized_match": lambda spec, answer, reference, row: words.normalized_match(answer, reference),
     "contains": lambda spec, answer, reference, row: words.contains(answer, reference, spec.casefold),
     "regex": lambda spec, answer, reference, row: words.regex(answer, reference, str(spec.pattern), spec.casefold),
     "token_f1": lambda spec, answer, reference, row: words.token_f1(answer, reference),
     "rouge_l": lambda spec, answer, reference, row: overlap.rouge_l(answer, reference),
     "bleu": lambda spec, answer, reference, row: overlap.bleu(answer, reference),
     "chrf": lambda spec, answer, reference, row: overlap.chrf(answer, reference),
-    "numeric": lambda spec, answer, reference, row: numbers.numeric(answer, reference, spec.tolerance),
+    "numeric": lambda spec, answer, reference, row: numbers.numeric(answer, reference, spec.tolerance, spec.decimals),
     "json_valid": lambda spec, answer, reference, row: structured.json_valid(answer, spec.code_fence),
     "json_schema": lambda spec, answer, reference, row: _fits_schema(spec, answer),
     "json_fields": lambda spec, answer, reference, row: structured.json_fields(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from engine.files import canonical_json, sha256_file, sha256_text
 from engine.measure.intervals import Bounds
 from engine.measure.metrics.kinds import COMMON_OPTIONS, METRICS, MetricKind
+from engine.measure.metrics.numbers import Decimals
 from engine.measure.metrics.reasoning import REASONING_TAGS
 
 
@@ -21,6 +22,9 @@ class MetricSpec(BaseModel):
     casefold: bool = Field(False, description="take capital and small letters for the same")
     pattern: str | None = Field(None, description="regular expression (Python's re) to find in the answer")
     tolerance: Annotated[float, Field(ge=0)] = Field(0.0, description="how far off a right number may be")
+    decimals: Decimals = Field(
+        "auto", description="how numbers are written: point (1,234.5), comma (1.234,5), or auto: as each one shows"
+    )
     schema_: dict[str, Any] | str | None = Field(None, alias="schema", description="JSON Schema, or a file that has it")
     fields: list[str] | None = Field(None, description="JSON fields that count, as a.b; null: all of the reference's")
     code_fence: bool = Field(False, description="accept JSON inside a Markdown code fence")

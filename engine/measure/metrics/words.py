@@ -2,6 +2,7 @@
 
 import re
 import string
+import unicodedata
 from collections import Counter
 
 
@@ -10,9 +11,50 @@ def exact_match(answer: str, reference: str, casefold: bool = False) -> float:
     return float(_plain(answer, casefold) == _plain(reference, casefold))
 
 
+def normalized_match(answer: str, reference: str) -> float:
+    """1 if the texts are equal but for capitals, articles, punctuation and the form of Unicode, as SQuAD compares them.
+
+    Rajpurkar et al. 2016; Unicode by NFKC. Where nothing is left of either text, they are compared as they are.
+    """
+    given, wanted = _bare_words(answer), _bare_words(reference)
+    if not given or not wanted:
+        return exact_match(answer, reference)
+    return float(given == wanted)
+
+
+def _bare_words(text: str) -> list[str]:
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    bare = "".join(letter for letter in plain if not unicodedata.category(letter).startswith("P"))
+    return [word for word in bare.split() if word not in _ARTICLES]
+
+
 def contains(answer: str, reference: str, casefold: bool = False) -> float:
-    """1 if the reference stands in the answer, runs of white space counting as one space."""
-    return float(_plain(reference, casefold) in _plain(answer, casefold))
+    """1 if the reference stands in the answer as words or numbers of its own: 1 is not in 2010, nor in 1.5.
+
+    Runs of white space count as one space. Scripts that are written without spaces have no such edges.
+    """
+    text, wanted = _plain(answer, casefold), _plain(reference, casefold)
+    if not wanted:
+        return 1.0
+    before = _EDGE_BEFORE[_edge(wanted[0])]
+    behind = _EDGE_BEHIND[_edge(wanted[-1])]
+    return float(re.search(f"{before}{re.escape(wanted)}{behind}", text) is not None)
+
+
+def _edge(letter: str) -> str:
+    """Which letters may not touch this one: those of a number, those of a word, or none."""
+    if letter.isdigit():
+        return "digit"
+    return "letter" if letter.isalpha() and not _WITHOUT_SPACES.match(letter) else "none"
+
+
+# Thai, Lao, Burmese, Khmer, kana and Chinese characters.
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_WITHOUT_SPACES = re.compile(f"[{_SPACELESS}]")
+_WORD = rf"(?:(?![{_SPACELESS}])\w)"
+_EDGE_BEFORE = {"digit": rf"(?<!\d[.,])(?<!{_WORD})", "letter": rf"(?<!{_WORD})", "none": ""}
+_EDGE_BEHIND = {"digit": rf"(?![.,]?\d)(?!{_WORD})", "letter": rf"(?!{_WORD})", "none": ""}
+_ARTICLES = ("a", "an", "the")
 
 
 def regex(answer: str, reference: str, pattern: str, casefold: bool = False) -> float:
