@@ -3,12 +3,12 @@
 The same evaluation for every rung. Used only inside a worker.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from engine.events import Event
+from engine.events import Event, Warned
 from engine.ladder.answering import Answerer
 from engine.ladder.answers import Answer
 from engine.ladder.elsewhere import ModelScores
@@ -18,9 +18,10 @@ from engine.ladder.examples import EvaluationExample, load_split, sample
 from engine.ladder.few_shot import FewShotPool, make_pool
 from engine.ladder.held_out import held_out_examples
 from engine.ladder.judging import check_against_labels
-from engine.ladder.scoring import score_answers
+from engine.ladder.scoring import kept_scores, score_answers, text_that_is_scored
 from engine.ladder.spec import CandidateSpec
 from engine.measure.intervals import Estimate
+from engine.measure.metrics.health import ambiguous_references, differs_when_repeated, without_range
 from engine.measure.metrics.parse import parse_metrics
 from engine.measure.metrics.scoring import ExampleScore
 from engine.measure.metrics.spec import MetricSpec
@@ -56,6 +57,7 @@ class Bench:
         is_spent: Callable[[], bool] = lambda: False,
     ) -> None:
         self.root, self.project, self.report, self._is_spent = root, project, report, is_spent
+        self._asked_twice: set[str] = set()
         self.metrics: list[MetricSpec] = parse_metrics(project.metrics, root, project.strip_reasoning)
 
     @property
@@ -66,8 +68,14 @@ class Bench:
     @cached_property
     def held_out(self) -> list[EvaluationExample]:
         """The held-out examples that are scored."""
-        examples = held_out_examples(self.root, self.project, self.report)
-        return sample(examples, self.project.budget.test_rows)
+        everything = held_out_examples(self.root, self.project, self.report)
+        examples = sample(everything, self.project.budget.test_rows)
+        rows = [(example.line, example.reference, example.fields) for example in examples]
+        for metric in self.metrics:
+            for said in (without_range(metric), ambiguous_references(metric, rows)):
+                if said is not None:
+                    self.report(Warned(f"The metric {metric.name} can't be sure", said))
+        return examples
 
     @cached_property
     def validation(self) -> list[EvaluationExample]:
@@ -119,11 +127,26 @@ class Bench:
         ]
         if any(metric.name == "judge" for metric in self.metrics):
             check_against_labels(self.root, self.project, self.answerer.models)
+        self._ask_twice(candidate.id, spec, answers)
         found = estimates[0]
         self.report(
             Scored(spec.rung, label, candidate.id, self.metric.key, found.score, found.low, found.high, found.n)
         )
         return write_entry(self.root, candidate.id, spec, label, chosen=chosen), found
+
+    def _ask_twice(self, candidate: str, spec: CandidateSpec, answers: Mapping[str, Answer]) -> None:
+        """Say it where a function of the person's own scores an answer otherwise the second time."""
+        for metric in self.metrics:
+            if metric.function is None or metric.function in self._asked_twice:
+                continue
+            self._asked_twice.add(metric.function)
+            scores = kept_scores(self.root, self.project, candidate, spec, metric, self.held_out, answers) or []
+            scored = [
+                (text_that_is_scored(spec, answers[one.id]), one.reference, {"id": one.id, **one.fields}, given.score)
+                for one, given in zip(self.held_out, scores, strict=False)
+            ]
+            if (said := differs_when_repeated(metric, scored)) is not None:
+                self.report(Warned(f"The metric {metric.name} can't be trusted", said))
 
     def _score(
         self,

@@ -24,6 +24,7 @@ from engine.ladder.scoring import kept_scores, score_key
 from engine.ladder.spec import RUNGS, Rung, rungs_of
 from engine.ladder.training_cost import training_cost
 from engine.ladder.verdict import decide
+from engine.measure.metrics.health import alike
 from engine.measure.metrics.parse import parse_metrics
 from engine.measure.metrics.spec import MetricSpec
 from engine.measure.metrics.summary import aggregate
@@ -62,6 +63,11 @@ def build_board(
     pairs = compare_candidates(main, [item.measured for item in standings])
     speakers = _speakers(standings)
     why_not = dict(skipped or {}) | _without_speaker(standings, speakers)
+    said = alike(
+        main,
+        {item.entry.candidate: item.measured.scores for item in standings},
+        {item.entry.candidate: [answer.answer for answer in item.answers] for item in standings},
+    )
     verdict = decide(speakers, Question(main, project.target, project.margin), why_not, rungs_of(project))
     rows = [_row(root, project, main, item) for item in standings]
     shown = [_pair(pair) for pair in pairs]
@@ -70,7 +76,7 @@ def build_board(
         "version": BOARD_VERSION,
         "scoreboard": [row | found for row, found in zip(rows, returns, strict=True)],
         "pairs": shown,
-        "verdict": verdict.to_json(),
+        "verdict": replace(verdict, reasons=[*verdict.reasons, *([said] if said else [])]).to_json(),
         "metric": main.key,
         "more_is_better": main.more_is_better,
         "bounds": list(main.bounds) if main.bounds is not None else None,

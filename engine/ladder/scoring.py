@@ -105,8 +105,17 @@ def _strips(spec: CandidateSpec) -> bool:
 
 
 def _score(metric: MetricSpec, example: EvaluationExample, answer: Answer, strips: bool) -> ExampleScore:
-    text = without_citations(answer.answer, len(answer.chunks)) if strips else answer.answer
+    text = _text(answer, strips)
     return score_example(metric, example.id, text, example.reference, example.fields)
+
+
+def text_that_is_scored(spec: CandidateSpec, answer: Answer) -> str:
+    """The answer as metrics see it: without its citations where the candidate's are taken out."""
+    return _text(answer, _strips(spec))
+
+
+def _text(answer: Answer, strips: bool) -> str:
+    return without_citations(answer.answer, len(answer.chunks)) if strips else answer.answer
 
 
 def _stamp(example: EvaluationExample, answer: Answer) -> str:

@@ -28,10 +28,8 @@ def recommended_metric(references: Sequence[str]) -> tuple[Any, str] | None:
     kinds = sorted(set(texts))
     few = len(kinds) <= _MOST_LABELS and len(texts) >= _ROWS_A_LABEL * len(kinds)
     if few and max(len(kind.split()) for kind in kinds) <= _LABEL_WORDS:
-        return {
-            "name": "label_accuracy",
-            "labels": kinds,
-        }, f"the answers are {len(kinds)} labels, each given many times"
+        why = f"the answers are {len(kinds)} labels, each given many times"
+        return {"name": "label_accuracy", "labels": kinds}, why
     middle, long = median(lengths), sorted(lengths)[int(0.9 * (len(lengths) - 1))]
     words = f"half of the answers have {middle:g} {'word' if middle == 1 else 'words'} or fewer"
     if long <= _SHORT_WORDS:
