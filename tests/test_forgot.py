@@ -38,10 +38,13 @@ def test_a_quiz_at_chance_is_said_to_be() -> None:
     assert known is not None
     assert (known["letters"]["from_at_chance"], known["letters"]["to_at_chance"]) == (True, True)
     assert (known["quiz"]["from_at_chance"], known["quiz"]["to_at_chance"]) == (False, False)
-    blind = RESULT | {"forgetting_before": RESULT["forgetting_before"] | {"option_accuracy": 0.34}}
-    assert "(at chance, .250)" not in str(forgot_words(blind)) and "down to chance, .250" in str(forgot_words(blind))
-    blind = RESULT | {"forgetting_before": RESULT["forgetting_before"] | {"option_accuracy": 0.3}}
-    assert "(at chance before, .250)" in str(forgot_words(blind))
+    before = RESULT["forgetting_before"]
+    fallen = RESULT | {"forgetting_before": before | {"option_accuracy": 0.36}}
+    assert "quiz .360 → .270 [-.13, -.05] (down to chance, .250)" in str(forgot_words(fallen))
+    blind = RESULT | {"forgetting_before": before | {"option_accuracy": 0.3}}
+    assert "(at chance, .250)" in str(forgot_words(blind)) and "quiz" not in str(forgot_words(blind, short=True))
+    learned = blind | {"forgetting": {"loss": GROWTH, "option_accuracy": 0.4}}
+    assert "(at chance before, .250)" in str(forgot_words(learned))
     assert is_at_chance(0.265, 200, 0.25) and not is_at_chance(0.955, 200, 0.25) and not is_at_chance(0.1, 200, 0.25)
 
 

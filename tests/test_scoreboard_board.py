@@ -68,7 +68,7 @@ def test_rows_hold_what_the_contract_names(tmp_path: Path, project: ProjectSetti
     board = read_board(tmp_path)
     names = {
         "candidate", "rung", "label", "metric", "score", "low", "high", "n", "tokens_in", "tokens_out", "latency_s",
-        "cost", "truncated", "forgetting",
+        "cost", "truncated", "forgetting", "forgot",
     }  # fmt: skip
     assert all(names <= set(row) for row in board["scoreboard"])
     prompt, rag = board["scoreboard"]

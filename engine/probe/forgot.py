@@ -14,7 +14,7 @@ def forgot(result: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
     `growth`, `low` and `high` are of the perplexity, relative to that before (0.02 = 2 %); `from` and `to` are
     perplexities. `quiz` scores the options' texts, `letters` asks for the letter: each with its interval of the change
-    and `from_at_chance`, `to_at_chance`: whether it can't be told from guessing. What older versions didn't write is None.
+    and `from_at_chance`, `to_at_chance`: whether it can't be told from guessing. None: older versions didn't write it.
     """
     changes = _numbers((result or {}).get("forgetting"))
     if result is None or "loss" not in changes:
@@ -50,11 +50,8 @@ def forgot_words(result: Mapping[str, Any] | None, short: bool = False) -> str |
     growth = f"{100 * known['growth']:+.1f} %{_per_cent_interval(known['low'], known['high'])}"
     quiz = known.get("quiz")
     if short:
-        told = (
-            f", quiz {_signed(quiz['change'])}"
-            if quiz and not (quiz["from_at_chance"] and quiz["to_at_chance"])
-            else ""
-        )
+        blind = quiz is None or (quiz["from_at_chance"] and quiz["to_at_chance"])
+        told = "" if quiz is None or blind else f", quiz {_signed(quiz['change'])}"
         return f"{known['of'].removeprefix('perplexity of ')} {growth}{told}"
     chance = ", which may be chance" if known["low"] is not None and known["low"] <= 0 <= known["high"] else ""
     if known["from"] is None:

@@ -127,7 +127,9 @@ class ProbeSettings(Strict):
 
     source: str | None = Field("builtin", description="builtin, or a file of general text or questions; null: none")
     every_steps: int | None = Field(None, description="optimizer steps between probes; null: with each evaluation")
-    limit: float | None = Field(None, description="tolerated worsening of the probe, 0.1 = 10 %; null: no limit")
+    limit: float | None = Field(
+        None, description="tolerated growth of the probe's perplexity, 0.1 = 10 %; null: no limit"
+    )
     on_limit: Literal["warn", "lower_rate", "stop"] = Field("warn", description="what happens past the limit")
 
 
