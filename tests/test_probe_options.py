@@ -67,7 +67,7 @@ def test_of_an_option_its_own_text_alone_is_scored() -> None:
     tokenizer = AutoTokenizer.from_pretrained(POCKET)
     rows = option_rows(Question("Where does Ilsa live?", ("Norwell", "the end", "d"), 0), tokenizer)
     assert rows is not None
-    assert [tokenizer.decode(row.ids[row.start :]) for row in rows] == [" Norwell", " the end", " d"]
+    assert [tokenizer.decode(row.ids[row.start :]).strip() for row in rows] == ["Norwell", "the end", "d"]
     assert [row.num_bytes for row in rows] == [7, 7, 1]
     assert all("Ilsa" in tokenizer.decode(row.ids[: row.start]) for row in rows)
 
