@@ -125,7 +125,9 @@ class TrainingSettings(BaseModel):
 class ProbeSettings(Strict):
     """The forgetting meter."""
 
-    source: str | None = Field("builtin", description="builtin, or a file of general text or questions; null: none")
+    source: str | None = Field(
+        "builtin", description="builtin, or a file of text (rows of one `document` or `title` count as one); null: none"
+    )
     every_steps: int | None = Field(None, description="optimizer steps between probes; null: with each evaluation")
     limit: float | None = Field(
         None, description="tolerated growth of the probe's perplexity, 0.1 = 10 %; null: no limit"

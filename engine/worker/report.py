@@ -93,7 +93,7 @@ def _forgotten(finished: Finished) -> str:
     if low > 0 or (quiz and quiz["high"] is not None and quiz["high"] < 0):
         return f"Forgotten: {words}."
     if high < 0:
-        return f"Nothing forgotten, for the better: {words}."
+        return f"Nothing forgotten: {words}."
     return f"No forgetting shown: {words}."
 
 

@@ -41,8 +41,7 @@ def candidate_lines(board: Mapping[str, Any], row: Mapping[str, Any], marks: Gly
     chosen = marks.yes if row.get("chosen") else " "
     scored = f"{score(row['score']):>5} [{score(row['low'])}, {score(row['high'])}] n={row['n']}"
     costs = _costs(row)
-    words = forgot_words(row, short=width < 110)
-    forgotten = "" if words is None else f"\n    forgot: {printable(words)}"
+    forgotten = _forgotten(row, marks, short=width < 110)
     if width < 110:
         room = max(10, width - 2 - LABEL_WIDTH - len(scored) - 3)
         first = f"{chosen} {named:<{LABEL_WIDTH}} {scored} "
@@ -53,6 +52,13 @@ def candidate_lines(board: Mapping[str, Any], row: Mapping[str, Any], marks: Gly
         (f"{chosen} {named:<{LABEL_WIDTH}} ", "bold"), f"{scored:<24} ", _bar(board, row, marks, room), f" {costs}",
         (forgotten, "$muted"),
     )  # fmt: skip
+
+
+def _forgotten(row: Mapping[str, Any], marks: Glyphs, short: bool) -> str:
+    words = forgot_words(row, short)
+    if words is None:
+        return ""
+    return f"\n    forgot: {printable(words.replace('→', '->') if marks.cut == '~' else words)}"
 
 
 def _bar(board: Mapping[str, Any], row: Mapping[str, Any], marks: Glyphs, width: int) -> tuple[str, str]:
