@@ -217,6 +217,10 @@ class Finished(Event):
     forgetting_intervals: dict[str, list[float]] = _about(
         "[low, high] of each change, 95 %, the same texts and questions compared", default_factory=dict
     )
+    forgetting_before: dict[str, float | None] = _about(
+        "probe before training, by name, with its counts", default_factory=dict
+    )
+    forgetting_of: str | None = _about("which probe: general, or the user's name for it", default=None)
 
 
 @dataclass(frozen=True)

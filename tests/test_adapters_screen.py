@@ -64,7 +64,7 @@ async def test_adapters_are_listed_by_base_with_score_forgetting_and_size(traine
         assert "pocket → 0101-cpt-0a1b (+2.0%) → this: sft, DoRA r32" in flat
         assert "step 4: lowest validation loss" in flat
         assert "exact_match .70 [.60, .80] on 50 held-out rows" in flat
-        assert "perplexity on general text +2.0% over this run; 0.01 nats a token" in flat
+        assert "perplexity of general text +2.0 % over this run; 0.01 nats a token" in flat
         assert f"runs/{SFT}/adapter" in flat
         assert shown(app).split("\n")[-1].endswith("? help  q quit")
 

@@ -30,6 +30,7 @@ def test_the_list_as_json_has_all_that_is_known(cli: Cli, root: Path) -> None:
     assert (first["run"], first["score"], first["start_from"]) == (CPT, None, [])
     size = sum(file.stat().st_size for file in (folder.path / "adapter").iterdir())
     assert second.pop("forgetting") == pytest.approx(0.0202, abs=1e-4)
+    assert second.pop("forgot")["of"] == "perplexity of general text"
     assert second == {
         "run": SFT, "path": str(folder.path / "adapter"), "base": "pocket", "revision": None, "method": "sft",
         "kind": "lora", "rank": 8, "quantization": "none", "bytes": size, "chosen": CHOSEN, "kl": 0.01,

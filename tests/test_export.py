@@ -201,7 +201,8 @@ def test_the_card_says_base_data_recipe_scores_and_forgetting(root: Path) -> Non
     assert f"| training | data/train.jsonl | {sha256_file(root / 'data' / 'train.jsonl')} |" in body
     assert f"| checkpoint | {CHOSEN} |" in body
     assert "| tuned | exact_match | 0.700 | 0.600 to 0.800 | 50 | abcdef012345 |" in body
-    assert "| loss | 2.0000 | 2.0200 | +0.0200 |" in body and "+2.0%, over this run alone" in body
+    assert "| loss | 2.0000 | 2.0200 | +0.0200 |" in body
+    assert "Forgotten over this run alone: perplexity of general text +2.0 %." in body
     assert folder.recipe.read_text().strip() in body
     assert "Changed since the run began: data/train.jsonl." in body, "the recorded run began in 2023"
     assert str(root) not in card

@@ -18,7 +18,7 @@ from engine.ladder.spec import CandidateSpec, base_spec
 from engine.measure.metrics.parse import parse_metrics
 from engine.project.schema import ProjectSettings
 from tests.ladder_project import make_project
-from tui.glyphs import UNICODE
+from tui.glyphs import ASCII, UNICODE
 from tui.screens.scoreboard_lines import candidate_lines, head_line
 
 ANSWER_SECONDS = 0.5
@@ -68,7 +68,7 @@ def test_rows_hold_what_the_contract_names(tmp_path: Path, project: ProjectSetti
     board = read_board(tmp_path)
     names = {
         "candidate", "rung", "label", "metric", "score", "low", "high", "n", "tokens_in", "tokens_out", "latency_s",
-        "cost", "truncated", "forgetting",
+        "cost", "truncated", "forgetting", "forgot",
     }  # fmt: skip
     assert all(names <= set(row) for row in board["scoreboard"])
     prompt, rag = board["scoreboard"]
@@ -162,6 +162,29 @@ def test_a_judge_is_never_shown_without_how_far_it_is_to_be_trusted(
         assert said in shown and "both orders agree in 85%" in shown
     assert words in head_line(board, narrow=True).plain and words in head_line(board, narrow=False).plain
     assert "orders agree 85%" in candidate_lines(board, board["scoreboard"][0], UNICODE, 80).plain
+
+
+def test_what_was_forgotten_is_said_of_what_from_what_to_what(
+    tmp_path: Path, project: ProjectSettings, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bare `forgets +43.8 %` says neither of what, nor how sure it is; an older board knows no more than that."""
+    put(tmp_path, project, "aaa", base_spec(project), 10)
+    board = board_of(tmp_path, project)
+    row = board["scoreboard"][0]
+    row["forgetting"] = 0.438
+    assert "forgot: general text +43.8 %" in candidate_lines(board, row, UNICODE, 80).plain
+    row["forgot"] = {
+        "of": "perplexity of general text", "from": 12.1, "to": 17.4, "growth": 0.438, "low": 0.39, "high": 0.49,
+    }  # fmt: skip
+    words = "perplexity of general text 12.1 → 17.4 (+43.8 % [+39, +49])"
+    narrow = candidate_lines(board, row, UNICODE, 80).plain
+    assert narrow.splitlines()[-1] == "    forgot: general text +43.8 % [+39, +49]"
+    assert f"forgot: {words}" in candidate_lines(board, row, UNICODE, 120).plain
+    assert "12.1 -> 17.4" in candidate_lines(board, row, ASCII, 120).plain
+    assert words in climb_report(project, board, ClimbRecord(tmp_path / "r.json", "k"), [])
+    write_board(tmp_path, board)
+    monkeypatch.chdir(tmp_path)
+    assert f"forgot: {row['label']}: {words}" in cli("scoreboard").out
 
 
 def test_the_command_prints_it(

@@ -13,6 +13,7 @@ from engine.errors import EngineError
 from engine.files import read_json
 from engine.ladder.board import BOARD_FILE, read_board
 from engine.ladder.training_cost import perplexity_growth
+from engine.probe.forgot import forgot
 from engine.runs.folder import RunFolder, find_run, list_runs
 from engine.runs.reader import read_run
 
@@ -38,8 +39,9 @@ class TrainedAdapter:
     """What one run left: an adapter, or a model tuned in full (kind `full`).
 
     `chosen` says which checkpoint it is and by what it was chosen. `forgetting` is the relative growth of the probe's
-    perplexity over this run alone (0.02 = 2 %). `start_from` are the runs it went on from, the nearest first;
-    `combined` the runs and weights it is the sum of. `trouble` says what could not be read.
+    perplexity over this run alone (0.02 = 2 %), `forgot` all that the probe says of it (engine.probe.forgot).
+    `start_from` are the runs it went on from, the nearest first; `combined` the runs and weights it is the sum of.
+    `trouble` says what could not be read.
     """
 
     run: str
@@ -54,6 +56,7 @@ class TrainedAdapter:
     chosen: str = ""
     forgetting: float | None = None
     kl: float | None = None
+    forgot: dict[str, Any] | None = None
     start_from: list[str] = field(default_factory=list)
     combined: list[dict[str, Any]] = field(default_factory=list)
     standing: Standing | None = None
@@ -161,6 +164,7 @@ def _from_events(folder: RunFolder) -> dict[str, Any]:
         "chosen": str(result.get("chosen_checkpoint") or ""),
         "forgetting": perplexity_growth(result),
         "kl": (result.get("forgetting") or {}).get("kl"),
+        "forgot": forgot(result),
     }
 
 

@@ -192,6 +192,7 @@ def _row(root: Path, project: ProjectSettings, metric: MetricSpec, item: _Standi
         "truncated": sum(answer.truncated for answer in answers),
         "prompts_cut": sum(bool(answer.cuts) for answer in answers),
         "forgetting": training.forgetting if training else None,
+        "forgot": training.forgot if training else None,
         "chosen": entry.chosen,
         "leaked": item.leaked,
         "run": entry.spec.run,

@@ -7,6 +7,7 @@ from engine.ladder.advice_facts import Advice
 from engine.ladder.board_words import headline_of, held_out_words
 from engine.ladder.break_even import break_even_lines
 from engine.ladder.climb_record import ClimbRecord
+from engine.probe.forgot import forgot_words
 from engine.project.schema import ProjectSettings
 
 BAR_WIDTH = 40
@@ -105,7 +106,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "latency (s)",
         "cost",
         "cut off",
-        "forgets",
+        "forgot",
     ]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for row in rows:
@@ -118,7 +119,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             _or_dash(row["latency_s"], "{:.2f}"),
             _or_dash(row["cost"], "{:.6f}"),
             f"{row['truncated']}",
-            _or_dash(row["forgetting"], "{:+.1%}"),
+            forgot_words(row) or "",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines

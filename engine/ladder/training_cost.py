@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.probe.forgot import forgot
 from engine.recipe.load import load_recipe
 from engine.runs.folder import RunFolder, find_run
 from engine.runs.reader import read_run
@@ -16,11 +17,12 @@ from engine.runs.reader import read_run
 class TrainingCost:
     """Seconds of training with those of the runs behind it, and the relative growth of the probe's perplexity.
 
-    0.02 is 2 %; None where unknown.
+    0.02 is 2 %; `forgot` is all that the probe says of this run alone. None where unknown.
     """
 
     seconds: float | None
     forgetting: float | None
+    forgot: dict[str, Any] | None = None
 
 
 def training_cost(root: Path, run: str) -> TrainingCost:
@@ -29,7 +31,7 @@ def training_cost(root: Path, run: str) -> TrainingCost:
         state, _ = read_run(find_run(root, run))
     except EngineError:
         return TrainingCost(None, None)
-    return TrainingCost(_seconds(root, run), perplexity_growth(state.result))
+    return TrainingCost(_seconds(root, run), perplexity_growth(state.result), forgot(state.result))
 
 
 def _seconds(root: Path, run: str) -> float | None:

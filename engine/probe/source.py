@@ -1,8 +1,10 @@
 """Where a probe's material comes from: ours, the model's own folder, or a file of the user's."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine.data.read import read_rows
 from engine.errors import EngineError
@@ -12,17 +14,23 @@ from engine.probe.questions import Question, general_questions
 PASSAGES = Path(__file__).parent / "passages.txt"
 # A model may bring a probe for what it knows, as the pocket model does for its small world.
 MODEL_PROBE = "probe.json"
+DOCUMENT_COLUMNS = ("document", "document_id", "doc_id", "article", "article_id", "title", "url", "source")
+"""Columns that say which rows of the user's file are parts of one document: such parts don't vary independently."""
 
 
 @dataclass(frozen=True)
 class ProbeMaterial:
-    """Texts to be predicted, questions to be answered, prompts to be followed; `name` is the event's split."""
+    """Texts to be predicted, questions to be answered, prompts to be followed; `name` is the event's split.
+
+    `documents` names the document of each passage, where several passages share one; else it is empty.
+    """
 
     name: str
     passages: list[str]
     questions: list[Question] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     instructions: list[Instruction] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
 
 
 def probe_material(source: str, model_folder: Path | None, root: Path) -> ProbeMaterial:
@@ -52,7 +60,17 @@ def _from_file(path: Path) -> ProbeMaterial:
             raise EngineError(f"{path} can't be read", str(error), "see probe.source in the recipe") from error
         return ProbeMaterial(path.stem, [part.strip() for part in text.split("\n\n") if part.strip()])
     rows, _ = read_rows(path)
-    passages = [str(row.fields["text"]) for row in rows if row.fields.get("text")]
-    if not passages:
+    texts = [row.fields for row in rows if row.fields.get("text")]
+    if not texts:
         raise EngineError(f"{path} has no text to probe with", hint="a .txt file, or rows with a field text")
-    return ProbeMaterial(path.stem, passages)
+    return ProbeMaterial(path.stem, [str(fields["text"]) for fields in texts], documents=_documents(texts))
+
+
+def _documents(texts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The document of each text by the first column that names one, where some share theirs; else none."""
+    for name in DOCUMENT_COLUMNS:
+        values = [fields.get(name) for fields in texts]
+        if all(isinstance(value, (str, int)) and value != "" for value in values):
+            if 1 < len(set(map(str, values))) < len(values):
+                return [str(value) for value in values]
+    return []

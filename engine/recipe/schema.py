@@ -125,9 +125,13 @@ class TrainingSettings(BaseModel):
 class ProbeSettings(Strict):
     """The forgetting meter."""
 
-    source: str | None = Field("builtin", description="builtin, or a file of general text or questions; null: none")
+    source: str | None = Field(
+        "builtin", description="builtin, or a file of text (rows of one `document` or `title` count as one); null: none"
+    )
     every_steps: int | None = Field(None, description="optimizer steps between probes; null: with each evaluation")
-    limit: float | None = Field(None, description="tolerated worsening of the probe, 0.1 = 10 %; null: no limit")
+    limit: float | None = Field(
+        None, description="tolerated growth of the probe's perplexity, 0.1 = 10 %; null: no limit"
+    )
     on_limit: Literal["warn", "lower_rate", "stop"] = Field("warn", description="what happens past the limit")
 
 

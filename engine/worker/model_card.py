@@ -13,6 +13,7 @@ from engine.ladder.board import BOARD_FILE, read_board
 from engine.ladder.weights_hash import weights_hash
 from engine.methods import method_of
 from engine.models import model_source
+from engine.probe.forgot import forgot_words
 from engine.recipe.schema import Recipe
 from engine.runs.fold import RunState
 from engine.runs.folder import RunFolder
@@ -185,10 +186,8 @@ def _forgotten(known: TrainedAdapter, state: RunState) -> str:
         ends = (f"{curve.values[0]:.4f}", f"{curve.values[-1]:.4f}") if curve and len(curve.values) else ("", "")
         rows.append((name, *ends, f"{change:+.4f}"))
     table = _table(("general text and questions", "before", "after", "change"), rows)
-    growth = known.forgetting
-    return table + (
-        f"\n\nPerplexity on general text: {growth:+.1%}, over this run alone." if growth is not None else ""
-    )
+    words = forgot_words(known.forgot)
+    return table + (f"\n\nForgotten over this run alone: {words}." if words is not None else "")
 
 
 def _more_notes(known: TrainedAdapter, whole: bool, hub_id: str | None) -> list[str]:

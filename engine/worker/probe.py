@@ -1,5 +1,8 @@
 """The forgetting meter at work: general loss and KL from the base while training, questions before and after.
 
+The questions are scored by the likelihood of the options' texts, which small models tell apart long before they answer
+with a letter; the letter is asked for besides.
+
 KL is that of the tuned model from the base over the base's own answers, in nats a token: the finest meter, since it
 moves before any answer changes. The base's distributions are kept beside the run, so a full fine-tune has them too.
 """
@@ -13,7 +16,8 @@ from engine.events import Probe
 from engine.files import read_json, write_json_atomic
 from engine.models import model_source
 from engine.probe.instructions import is_refusal
-from engine.probe.items import Interval, ProbeItems
+from engine.probe.items import COUNTS, Interval, ProbeItems, present_names
+from engine.probe.options import OptionRow, likeliest, option_rows
 from engine.probe.questions import LETTERS, Question
 from engine.probe.source import ProbeMaterial, probe_material
 from engine.worker.answers import answer_text, greedy_answers
@@ -38,8 +42,9 @@ class ForgettingProbe:
         self._job = job
         self._material = material
         self._passages = [_passage_ids(job, text) for text in material.passages]
-        self.first = earlier
-        self.last = earlier or {}
+        # A run that an older version began has no score of the options' texts before: it ends without that change.
+        self.first = None if earlier is None else present_names(earlier)
+        self.last = self.first or {}
         self._items: ProbeItems | None = None
         self._items_before = None
         if earlier is not None and self._before_file.exists():
@@ -53,7 +58,11 @@ class ForgettingProbe:
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            items = ProbeItems(self._read_passages(), self._diverge(step), **(self._ask() if whole else {}))
+            asked = self._ask() if whole else {}
+            items = ProbeItems(
+                self._read_passages(), self._diverge(step), **asked, documents=self._material.documents,
+                chance=self._chance() if whole else None,
+            )  # fmt: skip
         model.train(was_training)
         figures = items.figures()
         if self.first is None:
@@ -68,8 +77,16 @@ class ForgettingProbe:
     def forgetting(self) -> dict[str, float | None]:
         """After minus before, by name."""
         first = self.first or {}
-        counts = ("n", "questions", "instructions")
-        return {name: self.last[name] - first[name] for name in first if name in self.last and name not in counts}
+        return {name: self.last[name] - first[name] for name in first if name in self.last and name not in COUNTS}
+
+    def forgetting_before(self) -> dict[str, float | None]:
+        """The figures before training, by name, with the counts."""
+        return {name: self.last[name] for name in COUNTS if name in self.last} | (self.first or {})
+
+    @property
+    def name(self) -> str:
+        """Which probe it is: general, or the user's name for it."""
+        return self._material.name
 
     def forgetting_intervals(self) -> dict[str, list[float]]:
         """The interval of each change, item against item; nothing where the items before training are not known."""
@@ -95,11 +112,13 @@ class ForgettingProbe:
 
     def _ask(self) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
-        if self._material.questions:
-            picked = self._pick(self._material.questions)
-            found["accuracy"] = [
-                float(letter == item.answer) for letter, item in zip(picked, self._material.questions, strict=True)
-            ]
+        if questions := self._material.questions:
+            picks = {"option_accuracy": self._pick_texts(questions), "letter_accuracy": self._pick_letters(questions)}
+            found |= {
+                name: [float(pick == item.answer) for pick, item in zip(picked, questions, strict=True)]
+                for name, picked in picks.items()
+                if picked
+            }
         if self._material.instructions:
             answers = self._answers([item.prompt for item in self._material.instructions])
             found["instructions_followed"] = [
@@ -108,7 +127,38 @@ class ForgettingProbe:
             found["refusals"] = [float(is_refusal(answer)) for answer in answers]
         return found
 
-    def _pick(self, questions: Sequence[Question]) -> list[int]:
+    def _chance(self) -> float | None:
+        """The share of the questions that guessing gets right."""
+        questions = self._material.questions
+        return sum(1 / len(item.options) for item in questions) / len(questions) if questions else None
+
+    def _pick_texts(self, questions: Sequence[Question]) -> list[int]:
+        """For each question the option whose text is likeliest as its answer; none where the template hides one."""
+        of_each = [option_rows(item, self._job.tokenizer, self._job.recipe.model.template_args) for item in questions]
+        rows_of = [rows for rows in of_each if rows is not None]
+        if len(rows_of) < len(of_each):
+            return []
+        scores = iter(self._option_log_likelihoods([row for rows in rows_of for row in rows]))
+        return [likeliest([next(scores) for _ in rows], rows) for rows in rows_of]
+
+    def _option_log_likelihoods(self, rows: Sequence[OptionRow]) -> list[float]:
+        """Nats of each option's own tokens, given what stands before them."""
+        import torch
+
+        found = [0.0] * len(rows)
+        order = sorted(range(len(rows)), key=lambda number: len(rows[number].ids))
+        for begin in range(0, len(order), QUESTION_BATCH):
+            numbers = order[begin : begin + QUESTION_BATCH]
+            logits = self._padded_logits([rows[number].ids for number in numbers])
+            for number, of_row in zip(numbers, logits, strict=True):
+                row = rows[number]
+                # Only the option's own places are made probabilities of: the whole batch's would be twice its logits.
+                logged = of_row[row.start - 1 : len(row.ids) - 1].float().log_softmax(-1)
+                own = torch.tensor(row.ids[row.start :], device=logged.device)
+                found[number] = float(logged.gather(1, own[:, None]).sum())
+        return found
+
+    def _pick_letters(self, questions: Sequence[Question]) -> list[int]:
         """For each question the letter that the model finds likeliest after it as a user's turn."""
         tokenizer = self._job.tokenizer
         letters = [tokenizer(letter, add_special_tokens=False)["input_ids"][-1] for letter in LETTERS]

@@ -1,11 +1,19 @@
 """report.md: what a run was, what it gained, and where things lie."""
 
+from dataclasses import asdict
+
 from engine.events import Finished
 from engine.files import write_text_atomic
 from engine.methods import method_of, report_of
+from engine.probe.forgot import forgot, forgot_words, is_at_chance
 from engine.recipe.schema import Recipe
 from engine.worker.job import Job
 from engine.worker.probe import ForgettingProbe
+
+_NAMES = {
+    "option_accuracy": "questions, by the options' texts",
+    "letter_accuracy": "questions, by the letter asked for",
+}
 
 
 def write_report(
@@ -59,14 +67,15 @@ def _forgetting_lines(finished: Finished, probe: ForgettingProbe | None) -> list
     if probe is None or probe.first is None:
         return []
     intervals = finished.forgetting_intervals
+    first, last = ({name: _cell(probe, name, value) for name, value in f.items()} for f in (probe.first, probe.last))
     rows = [
-        f"| {name} | {probe.first[name]:.4f} | {probe.last[name]:.4f} | {change:+.4f} | {_range(intervals.get(name))} |"
+        f"| {_NAMES.get(name, name)} | {first[name]} | {last[name]} | {change:+.4f} | {_range(intervals.get(name))} |"
         for name, change in finished.forgetting.items()
         if change is not None
     ]
     return [
         "",
-        _forgotten(finished, probe),
+        _forgotten(finished),
         "",
         "| probe | before | after | change | 95 % interval of the change |",
         "|---|---|---|---|---|",
@@ -74,15 +83,24 @@ def _forgetting_lines(finished: Finished, probe: ForgettingProbe | None) -> list
     ]
 
 
-def _forgotten(finished: Finished, probe: ForgettingProbe) -> str:
-    """Whether general text is predicted worse than before, by the interval of the change where there is one."""
-    growth = f"the perplexity of general text changed by {probe.worsening():+.1%}"
-    low, high = finished.forgetting_intervals.get("loss", [0.0, 0.0])
-    if low > 0:
-        return f"Forgotten: {growth}, more than chance."
+def _forgotten(finished: Finished) -> str:
+    """Whether general text is predicted worse, or known less of, by the interval of the change where there is one."""
+    result = asdict(finished)
+    known, words = forgot(result), forgot_words(result)
+    if known is None:
+        return ""
+    low, high, quiz = known["low"] or 0.0, known["high"] or 0.0, known["quiz"]
+    if low > 0 or (quiz and quiz["high"] is not None and quiz["high"] < 0):
+        return f"Forgotten: {words}."
     if high < 0:
-        return f"Nothing forgotten: {growth}, for the better."
-    return f"No forgetting shown: {growth}, which may be chance."
+        return f"Nothing forgotten: {words}."
+    return f"No forgetting shown: {words}."
+
+
+def _cell(probe: ForgettingProbe, name: str, value: float) -> str:
+    """The figure, and whether it can't be told from guessing."""
+    guessed = name in _NAMES and is_at_chance(value, int(probe.last["questions"]), probe.last.get("chance"))
+    return f"{value:.4f}{' (at chance)' if guessed else ''}"
 
 
 def _range(interval: list[float] | None) -> str:

@@ -24,7 +24,7 @@ from engine.worker.job import Job
 from engine.worker.memory import MemorySampler
 from engine.worker.policy import hold_adapter_in_float32
 from engine.worker.preflight import run_preflight
-from engine.worker.probe import make_probe
+from engine.worker.probe import ForgettingProbe, make_probe
 from engine.worker.recovery import OutOfMemory
 from engine.worker.report import write_report
 from engine.worker.reporter import Reporter
@@ -182,11 +182,21 @@ def _end(job: Job, trainer: "Trainer", callback: RunCallback, before: dict[str, 
     job.reporter.write(Phase("export"))
     artifact = export_artifact(job, checkpoint_path(job.folder, chosen))
     metrics = _final_metrics(before, callback.evaluations, chosen)
-    forgetting = callback.probe.forgetting() if callback.probe else {}
-    intervals = callback.probe.forgetting_intervals() if callback.probe else {}
-    finished = Finished(step, metrics, artifact.name, f"step {chosen}: {how}", forgetting, intervals)
+    finished = Finished(step, metrics, artifact.name, f"step {chosen}: {how}", **_forgetting(callback.probe))
     write_report(job, finished, callback.evaluations, callback.probe)
     job.reporter.write(finished)
+
+
+def _forgetting(probe: ForgettingProbe | None) -> dict[str, Any]:
+    """What the last event says of forgetting."""
+    if probe is None:
+        return {}
+    return {
+        "forgetting": probe.forgetting(),
+        "forgetting_intervals": probe.forgetting_intervals(),
+        "forgetting_before": probe.forgetting_before(),
+        "forgetting_of": probe.name,
+    }
 
 
 def _choose(job: Job, callback: RunCallback) -> tuple[int, str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.adapters.listing import TrainedAdapter
     from engine.exports import Part
 
-HEADER = ("run", "method", "trained", "size", "score", "forgets", "from", "chosen")
+HEADER = ("run", "method", "trained", "size", "score", "general perplexity", "from", "chosen")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.ladder.board_words import headline_of, held_out_words
     from engine.ladder.break_even import break_even_lines
     from engine.ladder.report import gain_lines, judge_sentence
+    from engine.probe.forgot import forgot_words
     from tui.commands.project import current_root
 
     root = current_root()
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     for row in board["scoreboard"]:
         if row.get("leaked"):
             print(f"not counted: {printable(row['label'])} {printable(row['leaked'])}")
+        if (words := forgot_words(row)) is not None:
+            print(f"forgot: {printable(row['label'])}: {printable(words)}")
     if board.get("judge"):
         print(printable(judge_sentence(board["judge"])))
         for row in board["scoreboard"]:

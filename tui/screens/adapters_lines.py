@@ -10,6 +10,7 @@ from textual.widgets.option_list import Option
 
 from engine.adapters.listing import TrainedAdapter
 from engine.exports import sum_in_words
+from engine.probe.forgot import forgot_words
 from tui.glyphs import Glyphs
 from tui.text import figure, gibibytes, one_line, printable, score
 
@@ -79,10 +80,10 @@ def _origin(row: TrainedAdapter, adapters: Sequence[TrainedAdapter]) -> str:
 
 
 def _forgets(row: TrainedAdapter) -> str:
-    if row.forgetting is None:
+    if row.forgot is None:
         return "not measured"
     divergence = f"; {figure(row.kl)} nats a token from where it began" if row.kl is not None else ""
-    return f"perplexity on general text {row.forgetting:+.1%} over this run{divergence}"
+    return f"{forgot_words(row.forgot)} over this run{divergence}"
 
 
 def done_words(result: dict[str, Any]) -> str:

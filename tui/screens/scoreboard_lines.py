@@ -8,6 +8,7 @@ from textual.content import Content
 from engine.ladder.board_words import headline_of, held_out_words
 from engine.ladder.break_even import break_even_lines
 from engine.ladder.report import gain_lines
+from engine.probe.forgot import forgot_words
 from tui.glyphs import Glyphs
 from tui.text import figure, one_line, printable, score
 from tui.widgets.interval_bar import interval_bar, scale_of
@@ -32,19 +33,32 @@ def head_line(board: Mapping[str, Any], narrow: bool) -> Content:
 
 
 def candidate_lines(board: Mapping[str, Any], row: Mapping[str, Any], marks: Glyphs, width: int) -> Content:
-    """One candidate: rung, label, score and interval as figures and as a bar, cost; two lines where it is narrow."""
+    """One candidate: rung, label, score and interval as figures and as a bar, cost; two lines where it is narrow.
+
+    What its training made the model forget stands on a line of its own.
+    """
     named = one_line(f"{RUNG_WORDS.get(str(row['rung']), row['rung'])}: {row['label']}", LABEL_WIDTH)
     chosen = marks.yes if row.get("chosen") else " "
     scored = f"{score(row['score']):>5} [{score(row['low'])}, {score(row['high'])}] n={row['n']}"
     costs = _costs(row)
+    forgotten = _forgotten(row, marks, short=width < 110)
     if width < 110:
         room = max(10, width - 2 - LABEL_WIDTH - len(scored) - 3)
         first = f"{chosen} {named:<{LABEL_WIDTH}} {scored} "
-        return Content.assemble((first, "bold"), _bar(board, row, marks, room), "\n    ", (costs, "$muted"))
+        below = (f"\n    {costs}{forgotten}", "$muted")
+        return Content.assemble((first, "bold"), _bar(board, row, marks, room), below)
     room = max(16, width - LABEL_WIDTH - len(scored) - _FIGURES - 6)
     return Content.assemble(
-        (f"{chosen} {named:<{LABEL_WIDTH}} ", "bold"), f"{scored:<24} ", _bar(board, row, marks, room), f" {costs}"
-    )
+        (f"{chosen} {named:<{LABEL_WIDTH}} ", "bold"), f"{scored:<24} ", _bar(board, row, marks, room), f" {costs}",
+        (forgotten, "$muted"),
+    )  # fmt: skip
+
+
+def _forgotten(row: Mapping[str, Any], marks: Glyphs, short: bool) -> str:
+    words = forgot_words(row, short)
+    if words is None:
+        return ""
+    return f"\n    forgot: {printable(words.replace('→', '->') if marks.cut == '~' else words)}"
 
 
 def _bar(board: Mapping[str, Any], row: Mapping[str, Any], marks: Glyphs, width: int) -> tuple[str, str]:
@@ -66,8 +80,6 @@ def _costs(row: Mapping[str, Any]) -> str:
         words.append(f"{row['truncated']} at the limit")
     if row.get("prompts_cut"):
         words.append(f"{row['prompts_cut']} prompts cut")
-    if row.get("forgetting") is not None:
-        words.append(f"forgets {row['forgetting']:+.1%}")
     if row.get("judge"):
         words.append(f"orders agree {row['judge']['order_agreement']:.0%}")
     if row.get("seeds"):

@@ -4,6 +4,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
+from engine.probe.items import COUNTS
 from engine.runs.fold import Curve
 from tui.glyphs import Glyphs
 from tui.store import WatchedRun
@@ -13,6 +14,7 @@ from tui.widgets.text_panel import TextPanel
 
 PREFIX = "probe/"
 MOST_LINES = 2
+_FIRST = ("perplexity", "option_accuracy", "kl")
 
 
 class ProbePanel(Vertical):
@@ -41,9 +43,15 @@ class ProbePanel(Vertical):
 
 
 def probe_names(run: WatchedRun) -> list[str]:
-    """The probe's curves, perplexity first."""
+    """The probe's curves, perplexity first, then the questions by the options' texts; no counts."""
+    counts = {PREFIX + name for name in COUNTS}
     names = [name for name, curve in run.state.curves.items() if name.startswith(PREFIX) and len(curve.values)]
-    return sorted(names, key=lambda name: ("perplexity" not in name and "ppl" not in name, name))
+    return sorted((name for name in names if name not in counts), key=_place)
+
+
+def _place(name: str) -> tuple[int, str]:
+    bare = name.removeprefix(PREFIX)
+    return (_FIRST.index(bare) if bare in _FIRST else len(_FIRST), bare)
 
 
 def probe_text(run: WatchedRun, names: list[str], marks: Glyphs) -> Content:
