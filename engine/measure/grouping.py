@@ -50,13 +50,15 @@ def group_key(value: object) -> str:
     return " ".join(plain_words(text)) or text if len(text) >= _LONG_TEXT else text
 
 
-def group_columns(rows: Sequence[Row], never: Collection[str] = ()) -> list[GroupColumn]:
-    """The columns of a usual name, and those of long texts, whose values repeat over rows; `never` and answers aside.
+def group_columns(
+    rows: Sequence[Row], never: Collection[str | None] = (), always: Collection[str | None] = ()
+) -> list[GroupColumn]:
+    """The columns of a usual name, `always`, and those of long texts, whose values repeat over rows; not `never`.
 
     The columns of a usual name come first, in the order of those names.
     """
     names = list(dict.fromkeys(name for row in rows for name in row if name not in _ROW_FIELDS and name not in never))
-    found = [(_rank(name), column) for name in names if (column := _column(rows, name)) is not None]
+    found = [(_rank(name), column) for name in names if (column := _column(rows, name, name in always)) is not None]
     return [column for _, column in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -76,15 +78,20 @@ def best_column(columns: Sequence[GroupColumn], num_rows: int, held_out_share: f
     return max(usable, key=lambda column: column.groups, default=None)
 
 
-def _column(rows: Sequence[Row], name: str) -> GroupColumn | None:
+def _column(rows: Sequence[Row], name: str, named: bool) -> GroupColumn | None:
     values = [row.get(name) for row in rows]
-    if not (_is_group(name, values) or _is_long_text(name, values)):
+    if not (named or _is_group(name, values) or _is_long_text(name, values)):
         return None
     keys = [group_key(value) for value in values]
     counts = Counter(key for key in keys if key)
     sharing = sum(count for count in counts.values() if count > 1)
     groups = len(counts) + keys.count("")
     return GroupColumn(name, groups, sharing, max(counts.values())) if sharing and groups > 1 else None
+
+
+def is_asked_or_answered(field: str) -> bool:
+    """Whether a field of this name holds what is asked or answered."""
+    return _kind(_words(field)) in _ASKED | _ANSWERED
 
 
 def _is_group(name: str, values: Sequence[object]) -> bool:
@@ -97,9 +104,7 @@ def _is_group(name: str, values: Sequence[object]) -> bool:
 
 
 def _is_long_text(name: str, values: Sequence[object]) -> bool:
-    if _kind(_words(name)) in _ASKED | _ANSWERED:
-        return False
-    if not all(value is None or isinstance(value, (str, list)) for value in values):
+    if is_asked_or_answered(name) or not all(value is None or isinstance(value, (str, list)) for value in values):
         return False
     texts = {text for value in values if (text := text_of(value).strip())}
     return bool(texts) and sum(map(len, texts)) >= _LONG_TEXT * len(texts)

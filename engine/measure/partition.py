@@ -14,6 +14,7 @@ from engine.measure.clusters import clusters_of, column_values
 from engine.measure.rows import Row, row_parts
 
 Count = Annotated[int, Field(ge=0)]
+NO_GROUPS = "none"
 SPLITS = ("train", "validation", "test", "final")
 
 
@@ -57,7 +58,9 @@ def partition(rows: Sequence[Row], plan: SplitPlan, found: str | None = None) ->
     """
     sizes = split_sizes(len(rows), plan)
     notes: list[str] = []
-    clusters, near = clusters_of(rows, plan.group_by or found, plan.keep_near_duplicates_together, plan.group_by is None)
+    clusters, near = clusters_of(
+        rows, plan.group_by or found, plan.keep_near_duplicates_together, plan.group_by is None
+    )
     if near:
         notes.append(f"{near} rows say nearly the same as another one")
     if plan.time_by is not None:

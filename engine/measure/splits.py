@@ -57,15 +57,17 @@ def make_splits(
     plan: SplitPlan,
     sources: Mapping[str, Path] | None = None,
     answers: Collection[str] = (),
+    passages: Collection[str] = (),
 ) -> MadeSplits:
     """Divide the rows, write data/train.jsonl, validation.jsonl, test.jsonl (and final.jsonl), and freeze them.
 
     `sources` are the files the rows came from: the name to record (relative to the project) and where each lies.
     Rows of one passage, document, conversation or user stay together where a column of a usual name says so, or one of
-    long texts that repeat; `answers` are columns that never do. Raises EngineError where splits are there already, or the rows can't be divided.
+    long texts that repeat; `answers` are columns that never do, `passages` columns that do whatever their name is.
+    Raises EngineError where splits are there already, or the rows can't be divided.
     """
     _refuse_if_frozen(project_dir)
-    columns = group_columns(rows, {*answers, plan.label})
+    columns = group_columns(rows, {*answers, plan.label}, passages)
     found = None
     if plan.group_by is None and plan.time_by is None and plan.find_groups:
         share = split_sizes(len(rows), plan)["test"] / len(rows)
@@ -94,7 +96,8 @@ def freeze_files(
     """Freeze splits that the person made: `files` names those of train, validation and test, as they stand.
 
     A file outside the project is read where it lies. Held-out rows that stand in the training rows are reported in
-    `leaks`, not dropped; passages, documents and users that both have are told in `warnings`. Raises EngineError without a held-out file, or where splits are frozen already.
+    `leaks`, not dropped; passages, documents and users that both have are told in `warnings`.
+    Raises EngineError without a held-out file, or where splits are frozen already.
     """
     _refuse_if_frozen(project_dir)
     unknown = sorted(set(files) - set(SPLITS))
