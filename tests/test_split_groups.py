@@ -9,7 +9,7 @@ import pytest
 
 from engine.files import read_json_lines
 from engine.measure.group_report import groups_in
-from engine.measure.grouping import best_column, group_columns, group_key
+from engine.measure.grouping import best_column, group_columns, group_key, group_names
 from engine.measure.splits import SplitPlan, freeze_files, make_splits
 from engine.project.load import load_project
 from engine.project.schema import ProjectData
@@ -118,6 +118,10 @@ def test_rows_without_a_value_stand_alone(tmp_path: Path) -> None:
 def test_a_long_text_is_the_same_however_it_is_written() -> None:
     text = "The Panthers gave up just 308 points, " * 4
     assert group_key(text) == group_key(f"  {text.upper()}\n") != group_key(text + "more")
+    named = group_names(
+        [{"context": text}, {"context": f"{text} "}, {"context": None}, {}, {"context": "b"}], "context"
+    )
+    assert named[0] == named[1] and len(named[0]) == 16 and named[2:] == ["row 3", "row 4", "b"]
     assert group_key("A1") != group_key("a1") and group_key(7) == "7" and group_key(None) == ""
 
 

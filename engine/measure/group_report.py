@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.measure.grouping import FEWEST_GROUPS, GroupColumn, group_key
+from engine.measure.grouping import FEWEST_GROUPS, GroupColumn, group_key, group_names
 from engine.measure.rows import Row
 
 
@@ -58,8 +58,7 @@ def report_groups(
 
 def groups_in(rows: Sequence[Row], column: str) -> int:
     """How many groups the rows are by the column; a row without a value is one of its own."""
-    keys = [group_key(row.get(column)) for row in rows]
-    return len(set(keys) - {""}) + keys.count("")
+    return len(set(group_names(rows, column)))
 
 
 def _shared(train: Sequence[Row], held_out: Sequence[Row], column: str) -> int:

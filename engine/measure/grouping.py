@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from engine.files import sha256_text
 from engine.measure.rows import Row, plain_words, text_of
 
 # The last word of a column's name, without _id and the like, in the singular.
@@ -48,6 +49,15 @@ def group_key(value: object) -> str:
     """What two rows of one group have in common: the value as text; of a long one its words; empty for no value."""
     text = text_of(value).strip()
     return " ".join(plain_words(text)) or text if len(text) >= _LONG_TEXT else text
+
+
+def group_names(rows: Sequence[Row], column: str) -> list[str]:
+    """The group of each row by the column, as short text; a row without a value is a group of its own."""
+    keys = [group_key(row.get(column)) for row in rows]
+    return [
+        f"row {number}" if not key else key if len(key) < _LONG_TEXT else sha256_text(key)[:16]
+        for number, key in enumerate(keys, start=1)
+    ]
 
 
 def group_columns(
