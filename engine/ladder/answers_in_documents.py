@@ -88,20 +88,6 @@ def given_in_project(root: Path) -> list[str]:
     return [f"{found.warning.message}: {'; '.join(found.first)}"] if found.count else []
 
 
-def stands_with_answer(text: Sequence[str], question: Sequence[str], answer: Sequence[str]) -> bool:
-    """Whether the question's words stand in the text's, in their order, and the answer's close to them."""
-    for start in range(len(text) - len(question) + 1):
-        if text[start] == question[0] and list(text[start : start + len(question)]) == list(question):
-            before, after = text[:start], text[start + len(question) :]
-            if len(question) < _QUESTION_WORDS:
-                close = [after[1 if after and after[0] in _MARKS else 0 :][: len(answer)], after[: len(answer)]]
-            else:
-                close = [after[: _AFTER + len(answer)], before[-_BEFORE - len(answer) :]]
-            if any(_holds(words, answer) for words in close):
-                return True
-    return False
-
-
 def _held_out_files(root: Path, project: ProjectSettings) -> list[str]:
     if is_frozen(root):
         splits = read_splits(root).splits
@@ -131,11 +117,11 @@ def _search(
 ) -> list[str]:
     """One line for each held-out row that is given, in their order."""
     examples = [(file, example) for file in held_out for example in read_examples(root / file, project.data).examples]
-    rows = _Rows([example for _, example in examples])
+    rows = QuestionsWithAnswers([(example.question, example.reference) for _, example in examples])
     places: dict[int, str] = {}
     texts = [(f"{name} of rung.yaml", text) for name, text in prompts.items()]
     for place, text in (*texts, *_documents(files, columns)):
-        for row in rows.found_in(plain_words(text)):
+        for row in rows.found_in(text):
             places.setdefault(row, place)
     return [
         f"{examples[row][0]} line {examples[row][1].line} stands in {places[row]}: {_excerpt(examples[row][1])}"
@@ -143,25 +129,39 @@ def _search(
     ]
 
 
-class _Rows:
-    """Questions with their answers, looked up by the question's first words."""
+class QuestionsWithAnswers:
+    """Held-out questions and answers, looked up in texts by the question's first words."""
 
-    def __init__(self, examples: Sequence[EvaluationExample]) -> None:
+    def __init__(self, rows: Sequence[tuple[str, str]]) -> None:
+        self._rows = [(plain_words(question), plain_words(answer)) for question, answer in rows]
         self._by_start: dict[tuple[str, ...], list[int]] = {}
-        self._rows = [(plain_words(each.question), plain_words(each.reference)) for each in examples]
         for row, (question, answer) in enumerate(self._rows):
             if question and answer:
                 self._by_start.setdefault(tuple(question[:_START]), []).append(row)
         self._lengths = sorted({len(start) for start in self._by_start})
 
-    def found_in(self, words: list[str]) -> Iterator[int]:
-        """The rows that stand in the text with these words."""
+    def found_in(self, text: str) -> set[int]:
+        """The rows of which the question stands in the text, word for word, and the answer close to it."""
+        words = plain_words(text)
+        found: set[int] = set()
         for length in self._lengths:
-            starts = set(zip(*(words[at:] for at in range(length)), strict=False))
-            for start in starts & self._by_start.keys():
-                for row in self._by_start[start]:
-                    if stands_with_answer(words, *self._rows[row]):
-                        yield row
+            starts = zip(*(words[shift:] for shift in range(length)), strict=False)
+            for at, start in enumerate(starts):
+                if start in self._by_start:
+                    found.update(row for row in self._by_start[start] if _is_answered(words, at, *self._rows[row]))
+        return found
+
+
+def _is_answered(words: Sequence[str], at: int, question: Sequence[str], answer: Sequence[str]) -> bool:
+    """Whether the question stands at this place, and its answer close to it."""
+    end = at + len(question)
+    if words[at:end] != question:
+        return False
+    if len(question) < _QUESTION_WORDS:
+        marks = 1 if _MARKS.intersection(words[end : end + 1]) else 0
+        return any(words[first : first + len(answer)] == answer for first in (end, end + marks))
+    after = words[end : end + _AFTER + len(answer)]
+    return _holds(after, answer) or _holds(words[max(0, at - _BEFORE - len(answer)) : at], answer)
 
 
 def _documents(files: Sequence[SourceFile], columns: dict[str, Any]) -> Iterator[tuple[str, str]]:
