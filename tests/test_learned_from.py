@@ -8,7 +8,7 @@ import pytest
 
 import engine.ladder.leakage as leakage
 from engine.files import read_json_lines, write_json_atomic
-from engine.ladder.learned_held_out import shown_held_out, trained_on_held_out
+from engine.ladder.learned_from import learned_from_held_out, shown_held_out
 from engine.measure.splits import freeze_files, refreeze
 from engine.project.schema import FewShotSettings
 from engine.recipe.load import build_recipe, dump_recipe
@@ -44,34 +44,39 @@ def made_run(root: Path, number: int, train: str = "data/train.jsonl", **changes
 
 def test_a_run_on_clean_rows_is_clean_whatever_it_overrides(project: Path) -> None:
     run = made_run(project, 1, overrides=["leaks"], warning="The model has no chat template")
-    assert trained_on_held_out(project, run) is None
-    assert trained_on_held_out(project, run.id) is None
-    assert trained_on_held_out(project, "no-such-run") is None
+    assert learned_from_held_out(project, run.id) is None
+    assert learned_from_held_out(project, str(run.path)) is None
+    assert learned_from_held_out(project, "no-such-run") is None
 
 
 def test_a_file_that_holds_held_out_rows_marks_the_run(project: Path) -> None:
-    found = trained_on_held_out(project, made_run(project, 1, "more.jsonl").id)
-    assert found is not None
-    assert found.message == "trained on held-out rows: 2 held-out rows stand in more.jsonl too"
-    assert found.details.startswith("data/test.jsonl row 1 is its row 6 (verbatim)")
+    run = made_run(project, 1, "more.jsonl")
+    assert learned_from_held_out(project, run.id) == "learned from 2 held-out rows (more.jsonl)"
 
 
-def test_what_was_overridden_stays_known_when_the_file_is_gone_or_cleaned(project: Path) -> None:
+def test_rows_that_checkpoints_are_only_chosen_by_are_not_learned_from(project: Path) -> None:
+    warning = "Overridden (leaks): 2 held-out rows stand in more.jsonl too"
+    data = {"train": "data/train.jsonl", "validation": "more.jsonl"}
+    run = made_run(project, 1, data=data, overrides=["leaks"], warning=warning)
+    assert learned_from_held_out(project, run.id) is None
+
+
+def test_what_was_overridden_stays_known_when_the_file_is_cleaned_or_gone(project: Path) -> None:
     run = made_run(project, 1, "more.jsonl", overrides=["leaks"], warning=OVERRIDDEN)
     write_rows(project / "more.jsonl", rows(900, 5))
-    for _ in ("cleaned", "gone"):
-        found = trained_on_held_out(project, run)
-        assert found is not None and "2 held-out rows stood in more.jsonl too" in found.message
-        (project / "more.jsonl").unlink(missing_ok=True)
+    told = "learned from 2 held-out rows (more.jsonl, as it was then)"
+    assert learned_from_held_out(project, run.id) == told
+    (project / "more.jsonl").unlink()
+    assert learned_from_held_out(project, run.id) == told
 
 
 def test_other_held_out_rows_frozen_since_clear_a_run(project: Path) -> None:
     run = made_run(project, 1, "more.jsonl", overrides=["leaks"], warning=OVERRIDDEN)
     write_rows(project / HELD_OUT, rows(700, 8))
     refreeze(project)
-    assert trained_on_held_out(project, run) is None
+    assert learned_from_held_out(project, run.id) is None
     (project / "more.jsonl").unlink()
-    assert trained_on_held_out(project, run) is not None, "nobody can look any more"
+    assert learned_from_held_out(project, run.id) is not None, "nobody can look any more"
 
 
 @pytest.mark.parametrize("how", ["start_from", "combined", "base", "reward"])
@@ -88,20 +93,20 @@ def test_runs_that_build_on_it_inherit(project: Path, how: str) -> None:
     else:
         last = made_run(project, 3)
         write_json_atomic(last.path / "combined.json", {"how": "svd", "of": [{"run": second.id, "weight": 1.0}]})
-    found = trained_on_held_out(project, last)
-    assert found is not None and f"(run {first.id}, which it builds on)" in found.message
-    assert trained_on_held_out(project, made_run(project, 4)) is None
+    told = f"learned from 2 held-out rows (more.jsonl) by way of the run {first.id}"
+    assert learned_from_held_out(project, last.id) == told
+    assert learned_from_held_out(project, made_run(project, 4).id) is None
 
 
 def test_a_run_that_starts_from_itself_ends(project: Path) -> None:
-    assert trained_on_held_out(project, made_run(project, 1, start_from="run:20261127-100001-sft-0001")) is None
+    assert learned_from_held_out(project, made_run(project, 1, start_from="run:20261127-100001-sft-0001").id) is None
 
 
 def test_what_was_searched_is_not_searched_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = made_run(project, 1, "more.jsonl")
-    first = trained_on_held_out(project, run)
+    first = learned_from_held_out(project, run.id)
     monkeypatch.delattr(leakage, "find_leaks")
-    assert trained_on_held_out(project, run) == first is not None
+    assert first is not None and learned_from_held_out(project, run.id) == first
 
 
 def test_examples_of_a_prompt_that_are_held_out_rows(project: Path) -> None:
@@ -110,13 +115,13 @@ def test_examples_of_a_prompt_that_are_held_out_rows(project: Path) -> None:
     held_out = read_json_lines(project / HELD_OUT)
     write_rows(project / "data" / "train.jsonl", [*rows(0, 12), held_out[3]])
     found = shown_held_out(project, settings, FewShotSettings(k=13))
-    assert found is not None and found.message == "1 example of the prompt is a held-out row"
+    assert found == "has 1 held-out row among the examples of its prompt"
     seeds = [shown_held_out(project, settings, FewShotSettings(k=1, seed=seed)) for seed in range(40)]
     assert None in seeds and any(seeds), "only where that row is drawn"
     nearest = shown_held_out(project, settings, FewShotSettings(k=1, selection="nearest"))
-    assert nearest is not None and "1 held-out row stands in data/train.jsonl too" in nearest.message
+    assert nearest == "takes the examples of its prompt from data/train.jsonl, which has 1 held-out row"
     assert shown_held_out(project, settings, FewShotSettings()) is None, "zero-shot"
 
 
 def test_the_screens_load_nothing_heavy_for_it() -> None:
-    assert loaded_after("import engine.ladder.learned_held_out") & HEAVY == set()
+    assert loaded_after("import engine.ladder.learned_from") & HEAVY == set()
