@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
-from engine.files import read_json_lines
+from engine.events import Event, Warned
+from engine.files import read_json, read_json_lines, write_json_atomic
+from engine.ladder.held_out import held_out_examples
 from engine.measure.group_report import groups_in
 from engine.measure.grouping import best_column, group_columns, group_key, group_names
-from engine.measure.splits import SplitPlan, freeze_files, make_splits
+from engine.measure.splits import SplitPlan, freeze_files, make_splits, read_splits, refreeze
 from engine.project.load import load_project
 from engine.project.schema import ProjectData
+from recipes.demos import preference
 from tests.conftest import Ran
+from tests.ladder_project import make_project, write_rows
 from tests.test_splits import SHARED_DATA, make_rows
 from tests.tiny import make_tiny_model
 from tui.screens.wizard_work import split_rows
@@ -46,6 +50,20 @@ def test_no_held_out_row_s_passage_is_in_training(tmp_path: Path, column: str) -
     assert (made.groups.groups, made.groups.held_out_groups) == (60, len(passages["test"]))
     assert made.notes[0] == f"rows with the same {column} stay in one split: 60 groups, 12 of them held out"
     assert made.warnings == []
+    counted = {name: split.groups for name, split in read_splits(tmp_path).splits.items()}
+    assert counted == {name: len(values) for name, values in passages.items()} and counted["test"] == 12
+
+
+def test_records_of_older_versions_have_no_number_of_groups(tmp_path: Path) -> None:
+    make_splits(tmp_path, without(question_rows(), "title"), SplitPlan())
+    path = tmp_path / "data" / "splits.json"
+    value = read_json(path)
+    for split in value["splits"].values():
+        del split["groups"]
+    write_json_atomic(path, value)
+    assert {split.groups for split in read_splits(tmp_path).splits.values()} == {None}
+    refreeze(tmp_path)
+    assert read_splits(tmp_path).splits["test"].groups == 12
 
 
 def test_without_groups_it_is_said_what_held_out_rows_share(tmp_path: Path) -> None:
@@ -105,6 +123,26 @@ def test_answers_instructions_and_constants_are_no_groups(extra: dict[str, Any])
         repeated = {"LONG": texts[number // 3], "NUMBER": f"c{number // 3}"}
         rows.append({**row, name: repeated.get(value, number % 30 if value == 3 else value)})
     assert group_columns(rows) == []
+
+
+def test_no_demo_s_rows_are_divided_by_what_is_accepted_as_an_answer(tmp_path: Path) -> None:
+    spec = preference.write(tmp_path, 0)
+    rows = read_json_lines(tmp_path / spec.train)
+    assert isinstance(rows[0]["true"], list) and group_columns(rows) == []
+    assert [column.name for column in group_columns([{**row, "context": row["true"]} for row in rows])] == ["context"]
+
+
+def test_a_climb_on_files_of_one_s_own_tells_what_they_share(tmp_path: Path) -> None:
+    project = make_project(tmp_path, tmp_path / "no-model")
+    for name in ("train", "validation", "test"):
+        path = tmp_path / "data" / f"{name}.jsonl"
+        lines = [{**row, "session": number % 4} for number, row in enumerate(read_json_lines(path))]
+        write_rows(path, lines)
+    told: list[Event] = []
+    held_out_examples(tmp_path, project, told.append)
+    assert told == [Warned("8 of 8 held-out rows share their session with training rows")]
+    held_out_examples(tmp_path, project, told.append)
+    assert len(told) == 1, "told when they are frozen"
 
 
 def test_rows_without_a_value_stand_alone(tmp_path: Path) -> None:

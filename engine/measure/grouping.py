@@ -114,7 +114,8 @@ def _is_group(name: str, values: Sequence[object]) -> bool:
 
 
 def _is_long_text(name: str, values: Sequence[object]) -> bool:
-    if is_asked_or_answered(name) or not all(value is None or isinstance(value, (str, list)) for value in values):
+    # A list of an unknown name is of answers that are accepted, rather than of passages.
+    if is_asked_or_answered(name) or not all(value is None or isinstance(value, str) for value in values):
         return False
     texts = {text for value in values if (text := text_of(value).strip())}
     return bool(texts) and sum(map(len, texts)) >= _LONG_TEXT * len(texts)

@@ -132,7 +132,7 @@ def _freeze(
         time_by=plan.time_by,
         label=plan.label,
         sources=[{"path": name, "sha256": sha256_file(path)} for name, path in sources.items()],
-        splits={name: describe_split(project_dir, file) for name, file in files.items()},
+        splits={name: describe_split(project_dir, file, plan.group_by) for name, file in files.items()},
         looks=[],
     )
     # Written last: without it, splits that a kill left half made are simply made again.
