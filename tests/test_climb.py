@@ -11,11 +11,11 @@ from engine.errors import EngineError
 from engine.events import Event, Finished, Started
 from engine.files import read_json, read_json_lines
 from engine.ladder import climb as climbing
-from engine.ladder.advice import advise
+from engine.ladder.advice_facts import LearningGain
 from engine.ladder.bench import Bench
 from engine.ladder.jobs import REPORT_FILE, run_climb
 from engine.ladder.spec import RUNGS, CandidateSpec
-from engine.ladder.tune_rung import TunedRuns
+from engine.ladder.tune_rung import LearningCurve, TunedRuns
 from engine.project.load import load_project, save_project
 from engine.project.schema import ProjectSettings
 from engine.project.wizard_facts import gather_facts
@@ -193,8 +193,9 @@ def test_an_endpoint_that_refuses_is_said_and_the_climb_goes_on(tmp_path: Path, 
     assert [row["rung"] for row in result["scoreboard"]] == ["prompt"]
 
 
-def curve_of(scores: list[tuple[int, float]]) -> Callable[..., list[tuple[int, float]]]:
-    return lambda *_: scores
+def curve_of(scores: list[tuple[int, float]], low: float) -> Callable[..., LearningCurve]:
+    gain = LearningGain(scores[-2][0], scores[-1][0], scores[-1][1] - scores[-2][1], low, 0.5, 60)
+    return lambda *_: LearningCurve(scores, gain)
 
 
 def test_a_score_that_still_improves_with_more_rows_is_in_advice_and_report(
@@ -208,7 +209,7 @@ def test_a_score_that_still_improves_with_more_rows_is_in_advice_and_report(
         return climbing.CandidateSpec(model=project.model, system_prompt="Tuned.", run="20260101-000000-sft-aaaa")
 
     monkeypatch.setattr(climbing, "climb_tune", trained)
-    monkeypatch.setattr(climbing, "learning_curve", curve_of([(3, 0.2), (6, 0.4), (12, 0.7)]))
+    monkeypatch.setattr(climbing, "learning_curve", curve_of([(3, 0.2), (6, 0.4), (12, 0.7)], low=0.1))
     make_project(tmp_path, model)
     plain = climb(tmp_path, rungs=("prompt", "tune"))
     assert plain["learning_curve"] == [], "nothing more is trained unless it is asked for"
@@ -217,8 +218,12 @@ def test_a_score_that_still_improves_with_more_rows_is_in_advice_and_report(
     report = (tmp_path / "evaluations" / "climb" / REPORT_FILE).read_text()
     assert "## Do more training rows help?" in report and "       12 rows  0.700 ████" in report
     advice = gather_facts(tmp_path, load_project(tmp_path)).advice
-    assert [one.evidence for one in advice if one.action == "more_data"] == ["0.400 with 6 rows, 0.700 with 12"]
-    assert advise([], gather_facts_data(less_is_better=True)) != advise([], gather_facts_data(less_is_better=False))
+    figure = "12 rows against 6: better by 0.300 [0.100, 0.500] on 60 validation rows"
+    assert figure in [one.evidence for one in advice]
+    # The same step, its interval reaching below zero: nothing is advised on it.
+    monkeypatch.setattr(climbing, "learning_curve", curve_of([(3, 0.2), (6, 0.4), (12, 0.7)], low=-0.1))
+    climb(tmp_path, rungs=("prompt", "tune"), overrides={"tune": {"learning_curve": [0.25, 0.5]}})
+    assert not [one for one in gather_facts(tmp_path, load_project(tmp_path)).advice if "validation" in one.evidence]
 
 
 def test_what_judgments_have_taught_is_told_against_the_plain_model_which_goes_on_to_stand_for_its_rung(
@@ -243,10 +248,3 @@ def test_what_judgments_have_taught_is_told_against_the_plain_model_which_goes_o
     plain = next(row["candidate"] for row in result["scoreboard"] if row["label"] == "zero-shot")
     assert found["base"] == plain and found["wins"] + found["losses"] + found["ties"] == 8
     assert "## What judgments have taught" in (tmp_path / "evaluations" / "climb" / REPORT_FILE).read_text()
-
-
-def gather_facts_data(*, less_is_better: bool) -> Any:
-    from engine.ladder.advice import DataFacts
-
-    curve = ((500, 9.0), (1_000, 6.0))
-    return DataFacts(train_rows=1_000, learning_curve=curve, more_is_better=not less_is_better)

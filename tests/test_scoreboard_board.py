@@ -15,7 +15,6 @@ from engine.ladder.examples import EvaluationExample, load_split
 from engine.ladder.report import climb_report
 from engine.ladder.scoring import score_answers
 from engine.ladder.spec import CandidateSpec, base_spec
-from engine.ladder.training_cost import break_even
 from engine.measure.metrics.parse import parse_metrics
 from engine.project.schema import ProjectSettings
 from tests.ladder_project import make_project
@@ -120,11 +119,6 @@ def test_skipped_rungs_are_among_the_reasons(tmp_path: Path, project: ProjectSet
     put(tmp_path, project, "aaa", base_spec(project), 30)
     board = board_of(tmp_path, project, skipped={"tune": "the project has no training rows"})
     assert "fine-tuning was not measured: the project has no training rows" in board["verdict"]["reasons"]
-
-
-@pytest.mark.parametrize(("before", "after", "answers"), [(1.0, 0.5, 200), (0.5, 0.5, None), (0.4, 0.5, None)])
-def test_break_even(before: float, after: float, answers: int | None) -> None:
-    assert break_even(100.0, before, after) == answers
 
 
 def test_the_report_draws_the_scoreboard(tmp_path: Path, project: ProjectSettings) -> None:

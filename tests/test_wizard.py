@@ -10,6 +10,7 @@ import yaml
 from engine.demo import make_demo
 from engine.errors import EngineError
 from engine.forecast import ModelShape, shape_of_folder
+from engine.ladder.board import BOARD_VERSION
 from engine.project.load import load_project
 from engine.project.model_choices import (
     LIST_FILE,
@@ -136,7 +137,9 @@ def test_the_advice_names_the_projects_own_figures(demo: Path) -> None:
     assert facts.rows["train"] == rows and facts.documents == 1
     assert f"{rows} training rows" in [each.evidence for each in facts.advice]
     retrieval = {"questions": 10, "found": 4, "right_when_found": 4, "right_with_gold_alone": None}
-    told = gather_facts(demo, project, retrieval=retrieval).advice[0]
+    assert "fix_retrieval" not in [each.action for each in gather_facts(demo, project, retrieval=retrieval).advice]
+    named = project.model_copy(update={"data": project.data.model_copy(update={"gold": "document"})})
+    told = gather_facts(demo, named, retrieval=retrieval).advice[0]
     assert told.action == "fix_retrieval" and "6 of 10" in told.evidence
     nothing_fits = gather_facts(demo, project, {"LoRA": False, "full": False}).advice
     assert "bigger_machine" in [each.action for each in nothing_fits]
@@ -185,3 +188,34 @@ def test_documents_and_endpoints_are_named_or_refused(demo: Path) -> None:
     assert (endpoint.name, endpoint.model, endpoint.key_variable) == ("big", "org/big", "MY_KEY")
     with pytest.raises(EngineError):
         add_endpoint(demo, "big")
+
+
+@pytest.mark.parametrize("gold", [None, "document"])
+def test_after_a_climb_the_advice_is_the_verdicts_and_retrieval_is_not_mended_for_what_no_document_holds(
+    demo: Path, gold: str | None
+) -> None:
+    shown = {"label": "x", "score": 0.1, "low": 0.06, "high": 0.16, "n": 160, "chosen": True}
+    board = {
+        "version": BOARD_VERSION,
+        "scoreboard": [
+            shown | {"candidate": "p", "rung": "prompt"},
+            shown | {"candidate": "r", "rung": "rag"},
+            shown | {"candidate": "big", "rung": "prompt", "score": 0.95, "chosen": False, "endpoint": "big"},
+            shown | {"candidate": "leaky", "rung": "tune", "score": 0.99, "leaked": "learned from 3 held-out rows"},
+        ],
+        "verdict": {"rung": "none", "candidate": None, "reasons": ["short of it"], "examples_needed": None},
+        "retrieval": {"questions": 60, "found": 0, "right_when_found": 0, "right_with_gold_alone": None},
+    }
+    (demo / "scoreboard.json").write_text(json.dumps(board))
+    project = load_project(demo)
+    wanted = project.model_copy(
+        update={
+            "situation": project.situation.model_copy(update={"wants": ["format"]}),
+            "data": project.data.model_copy(update={"gold": gold}),
+            "target": 0.8,
+        }
+    )
+    advice = gather_facts(demo, wanted).advice
+    assert ("fix_retrieval" in [one.action for one in advice]) == (gold is not None)
+    assert "the best is the prompt with 0.100 [0.060, 0.160] on 160" in advice[-1].evidence
+    assert not {"stop", "prompt", "not_tune"} & {one.action for one in advice}

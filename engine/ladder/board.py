@@ -12,6 +12,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.files import read_json, write_json_atomic
 from engine.ladder.answers import Answer, AnswerStore
+from engine.ladder.break_even import break_even_fields
 from engine.ladder.entries import Entry, read_entries
 from engine.ladder.examples import EvaluationExample, group_count, load_split, sample
 from engine.ladder.held_out import held_out_facts
@@ -21,7 +22,7 @@ from engine.ladder.pairs import Measured, compare_candidates
 from engine.ladder.question import Question, Verdict
 from engine.ladder.scoring import kept_scores, score_key
 from engine.ladder.spec import RUNGS, Rung, rungs_of
-from engine.ladder.training_cost import TrainingCost, break_even, training_cost
+from engine.ladder.training_cost import training_cost
 from engine.ladder.verdict import decide
 from engine.measure.metrics.parse import parse_metrics
 from engine.measure.metrics.spec import MetricSpec
@@ -62,13 +63,17 @@ def build_board(
     speakers = _speakers(standings)
     why_not = dict(skipped or {}) | _without_speaker(standings, speakers)
     verdict = decide(speakers, Question(main, project.target, project.margin), why_not, rungs_of(project))
+    rows = [_row(root, project, main, item) for item in standings]
+    shown = [_pair(pair) for pair in pairs]
+    returns = [break_even_fields(row, rows, shown, project.margin, main.more_is_better) for row in rows]
     return {
         "version": BOARD_VERSION,
-        "scoreboard": [_row(root, project, main, item, standings) for item in standings],
-        "pairs": [_pair(pair) for pair in pairs],
+        "scoreboard": [row | found for row, found in zip(rows, returns, strict=True)],
+        "pairs": shown,
         "verdict": verdict.to_json(),
         "metric": main.key,
         "more_is_better": main.more_is_better,
+        "bounds": list(main.bounds) if main.bounds is not None else None,
         "judge": judge_words(root) if any(metric.name == "judge" for metric in metrics) else None,
         "target": project.target,
         "margin": project.margin,
@@ -160,9 +165,7 @@ def _without_speaker(standings: Sequence[_Standing], speakers: Sequence[Measured
     return {item.entry.rung: f"{item.entry.label} {item.leaked}" for item in standings if item.entry.rung not in heard}
 
 
-def _row(
-    root: Path, project: ProjectSettings, metric: MetricSpec, item: _Standing, standings: Sequence[_Standing]
-) -> dict[str, Any]:
+def _row(root: Path, project: ProjectSettings, metric: MetricSpec, item: _Standing) -> dict[str, Any]:
     entry, estimate, answers = item.entry, item.measured.estimate, item.answers
     latencies = [answer.latency_s for answer in answers if answer.latency_s is not None]
     training = training_cost(root, entry.spec.run) if entry.spec.run is not None else None
@@ -175,6 +178,7 @@ def _row(
         "low": estimate.low,
         "high": estimate.high,
         "n": estimate.n,
+        "groups": estimate.groups,
         "tokens_in": _mean([answer.tokens_in for answer in answers]),
         "tokens_out": _mean([answer.tokens_out for answer in answers]),
         "latency_s": median(latencies) if latencies else None,
@@ -186,7 +190,10 @@ def _row(
         "leaked": item.leaked,
         "run": entry.spec.run,
         "seeds": 1 if training else None,
-        "break_even": _break_even(item, training, standings),
+        "endpoint": entry.spec.endpoint,
+        "seconds": fmean(answer.seconds for answer in answers),
+        "training_seconds": training.seconds if training else None,
+        "training_cost": _price_of(training.seconds, project) if training else None,
     }
     if metric.name == "judge":
         row["judge"] = judge_figures(root, entry.candidate, score_key(project, metric, entry.spec))
@@ -213,17 +220,10 @@ def _cost(project: ProjectSettings, entry: Entry, answers: Sequence[Answer]) -> 
     return fmean(answer.seconds for answer in answers) * project.budget.machine_hour / 3600
 
 
-def _break_even(item: _Standing, training: TrainingCost | None, standings: Sequence[_Standing]) -> int | None:
-    """Answers after which the training's time is won back against the best candidate of a lower rung; None if never."""
-    lower = [other for other in standings if other.entry.rung != "tune" and other.entry.spec.endpoint is None]
-    if training is None or training.seconds is None or not lower:
-        return None
-    best = max(lower, key=lambda other: other.measured.estimate.score)
-    return break_even(training.seconds, _seconds(best), _seconds(item))
-
-
-def _seconds(item: _Standing) -> float:
-    return fmean(answer.seconds for answer in item.answers)
+def _price_of(seconds: float | None, project: ProjectSettings) -> float | None:
+    """Price of so much time on this machine; None where either is unknown."""
+    hourly = project.budget.machine_hour
+    return None if seconds is None or hourly is None else seconds * hourly / 3600
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
@@ -237,6 +237,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "p": pair.p_adjusted,
         "p_single": found.p,
         "n": found.n,
+        "groups": found.groups,
         "a_better": found.a_better,
         "b_better": found.b_better,
     }

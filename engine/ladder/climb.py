@@ -5,7 +5,7 @@ disk is not done twice. Used only inside a worker.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from engine.ladder.question import Question
 from engine.ladder.rag_rung import climb_rag
 from engine.ladder.reach import out_of_reach
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
-from engine.ladder.tune_rung import climb_tune, learning_curve
+from engine.ladder.tune_rung import LearningCurve, climb_tune, learning_curve
 from engine.measure.intervals import Estimate
 from engine.project.schema import ProjectSettings
 
@@ -165,20 +165,22 @@ class Climb:
         if judged and plain != self._way.chosen.get("prompt"):
             # What judgments have taught is told against the model as it was, asked in the same plain words.
             self._bench.score_held_out(plain, plain.label, chosen=False)
-        self._record.learning_curve = self._learning_curve(best)
+        curve = self._learning_curve(best)
+        self._record.learning_curve = curve.points
+        self._record.learning_gain = asdict(curve.gain) if curve.gain is not None else None
         return best.spec
 
-    def _learning_curve(self, best: Trial) -> list[tuple[int, float]]:
+    def _learning_curve(self, best: Trial) -> LearningCurve:
         """Scores by number of training rows; none where they weren't asked for, or can't be had."""
         if not self._project.tune.learning_curve:
-            return []
+            return LearningCurve([])
         try:
-            return learning_curve(self._bench, best.spec, best.estimate.score, self._reason_to_stop)
+            return learning_curve(self._bench, best, self._reason_to_stop)
         except EngineError as error:
             if self._interrupted() is not None:
                 raise
             self._report(Warned(f"No learning curve: {error.message}", error.details, error.hint))
-            return []
+            return LearningCurve([])
 
     def _reason_to_stop(self) -> str | None:
         return self._interrupted() or self._exhausted()
@@ -197,5 +199,6 @@ class Climb:
         )
         board["retrieval"] = self._record.retrieval
         board["learning_curve"] = self._record.learning_curve
+        board["learning_gain"] = self._record.learning_gain
         write_board(self._bench.root, board)
         return board

@@ -19,6 +19,7 @@ class ClimbRecord:
     skipped: dict[Rung, str] = field(default_factory=dict)
     retrieval: dict[str, Any] | None = None
     learning_curve: list[tuple[int, float]] = field(default_factory=list)
+    learning_gain: dict[str, Any] | None = None
     runs: list[str] = field(default_factory=list)
     finished: bool = False
 

@@ -19,7 +19,10 @@ Split = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class EvaluationExample:
-    """One row to be answered. `id` is a hash of what is asked and wanted, so that it doesn't hang on its line."""
+    """One row to be answered. `id` is a hash of what is asked and wanted, so that it doesn't hang on its line.
+
+    `group` is the value of the column by which the project's rows were split (a document, a user); None without one.
+    """
 
     id: str
     messages: tuple[Message, ...]
@@ -61,6 +64,7 @@ def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
     shape = detect_shape(renamed) if data.shape == "auto" else data.shape
     converted, faults = _preferred(renamed) if shape in PAIRED else convert(renamed, shape)
     fields = {(row.source, row.line): row.fields for row in renamed}
+    given = {(row.source, row.line): row.fields for row in rows}
     examples: list[EvaluationExample] = []
     seen: dict[str, int] = {}
     for item in converted:
@@ -70,8 +74,9 @@ def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
                 f"shape: {shape}",
                 "evaluate on rows with a prompt and an answer",
             )
-        own_fields = fields[item.source, item.line]
-        examples.append(_example(item, own_fields, seen))
+        place = (item.source, item.line)
+        group = _group(given[place], data.group_by)
+        examples.append(_example(item, fields[place], seen, group))
     return LoadedSplit(examples, problems + faults)
 
 
@@ -104,9 +109,16 @@ def text_of(message: Message) -> str:
     return str(content or "")
 
 
-def _example(item: Conversation, fields: Mapping[str, Any], seen: dict[str, int]) -> EvaluationExample:
+def _group(fields: Mapping[str, Any], column: str | None) -> str | None:
+    value = fields.get(column) if column is not None else None
+    return None if value is None else sha256_text(str(value))[:16]
+
+
+def _example(
+    item: Conversation, fields: Mapping[str, Any], seen: dict[str, int], group: str | None
+) -> EvaluationExample:
     key = sha256_text(canonical_json([item.prompt, item.reference]))[:16]
     repeat = seen.get(key, 0)
     seen[key] = repeat + 1
     name = key if repeat == 0 else f"{key}-{repeat + 1}"
-    return EvaluationExample(name, tuple(item.prompt), item.reference, fields, item.line)
+    return EvaluationExample(name, tuple(item.prompt), item.reference, fields, item.line, group)

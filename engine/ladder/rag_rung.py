@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.ladder.advice import Reading
+from engine.ladder.advice_facts import Reading
 from engine.ladder.bench import Bench, Trial
 from engine.ladder.events import Chosen
 from engine.ladder.indexes import gold_question
 from engine.ladder.spec import CandidateSpec, base_spec
 from engine.project.schema import ProjectSettings
-from engine.retrieval.quality import RetrievalQuality, measure_retrieval
+from engine.retrieval.quality import GoldQuestion, RetrievalQuality, Searchable, is_right, measure_retrieval
 
 RIGHT = 0.5
 """A graded score from here on counts as a right answer, where answers are told apart by whether retrieval helped."""
+ANSWER_SEARCH_DEPTH = 50
+"""Chunks looked through for an answer's text when its own words are searched for."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class RagFindings:
             "found": self.reading.found,
             "right_when_found": self.reading.right_when_found,
             "right_with_gold_alone": self.reading.right_with_gold_alone,
+            "in_documents": self.reading.in_documents,
             "described": self.quality.describe(),
         }
 
@@ -88,7 +91,27 @@ def _diagnose(bench: Bench, best: Trial) -> tuple[RetrievalQuality, Reading]:
     if wrong:
         alone = bench.try_out(best.spec.model_copy(update={"gold_only": True}), wrong)
         mended = sum(_is_right(bench, score.score) for score in alone.scores)
-    return quality, Reading(quality.n, len(shown), len(shown & right), mended)
+    in_documents = count_in_documents(index, questions, quality)
+    return quality, Reading(quality.n, len(shown), len(shown & right), mended, in_documents)
+
+
+def count_in_documents(index: Searchable, questions: Sequence[GoldQuestion], quality: RetrievalQuality) -> int:
+    """Questions whose right passage stands in the documents at all.
+
+    A passage that the row names does; an answer's text is searched for by its own words. What is not there, retrieval
+    can't be mended to find.
+    """
+    by_id = {question.id: question for question in questions}
+    return sum(
+        record.rank is not None or record.definition != "answer" or _holds(index, by_id[record.id])
+        for record in quality.records
+    )
+
+
+def _holds(index: Searchable, question: GoldQuestion) -> bool:
+    return any(
+        is_right(question, hit.chunk) for text in question.answers for hit in index.search(text, ANSWER_SEARCH_DEPTH)
+    )
 
 
 def _is_right(bench: Bench, score: float | None) -> bool:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.ladder.advice import Advice
+from engine.ladder.advice_facts import Advice
 from engine.ladder.board_words import headline_of, held_out_words
+from engine.ladder.break_even import break_even_lines
 from engine.ladder.climb_record import ClimbRecord
 from engine.project.schema import ProjectSettings
 
@@ -33,6 +34,8 @@ def climb_report(
     ]
     if board["pairs"]:
         lines += ["", *_pairs(board["pairs"], {row["candidate"]: f"{row['rung']} ({row['label']})" for row in rows})]
+    if returns := break_even_lines(board):
+        lines += ["", "## When is the training paid back?", "", *(f"- {line}." for line in returns)]
     if record.retrieval:
         lines += ["", "## Retrieval by itself, on the validation rows", "", _retrieval(record.retrieval)]
     if record.learning_curve:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def score_answers(
         for lines in scored:
             # On disk as they come: a judge's verdicts are slow, and may cost money.
             store.add([line | {"metric": key, "of": stamps[line["example"]]} for line in lines])
-    return [_from_line(store.get(example.id, key) or {}) for example in examples]
+    return [_from_line(store.get(example.id, key) or {}, example) for example in examples]
 
 
 def kept_scores(
@@ -75,9 +75,9 @@ def kept_scores(
             return None
         answer, line = answers[example.id], store.get(example.id, key)
         if _is_kept(line, _stamp(example, answer)):
-            found.append(_from_line(line or {}))
+            found.append(_from_line(line or {}, example))
         elif compares_texts:
-            found.append(_score(metric, example, answer, _strips(spec)))
+            found.append(replace(_score(metric, example, answer, _strips(spec)), group=example.group))
         else:
             return None
     return found
@@ -117,5 +117,6 @@ def _is_kept(line: Mapping[str, Any] | None, stamp: str) -> bool:
     return line is not None and line.get("of") == stamp
 
 
-def _from_line(line: Mapping[str, Any]) -> ExampleScore:
-    return ExampleScore(line["example"], line["metric"], line["score"], line.get("predicted"), line.get("expected"))
+def _from_line(line: Mapping[str, Any], example: EvaluationExample) -> ExampleScore:
+    labels = line.get("predicted"), line.get("expected")
+    return ExampleScore(line["example"], line["metric"], line["score"], *labels, example.group)

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from engine.runs.folder import find_run
+from engine.recipe.load import load_recipe
+from engine.runs.folder import RunFolder, find_run
 from engine.runs.reader import read_run
 
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """Seconds of training, and the relative growth of the probe's perplexity (0.02 = 2 %); None where unknown."""
+    """Seconds of training with those of the runs behind it, and the relative growth of the probe's perplexity.
+
+    0.02 is 2 %; None where unknown.
+    """
 
     seconds: float | None
     forgetting: float | None
@@ -25,8 +29,40 @@ def training_cost(root: Path, run: str) -> TrainingCost:
         state, _ = read_run(find_run(root, run))
     except EngineError:
         return TrainingCost(None, None)
-    seconds = state.seconds_worked() if state.over else None
-    return TrainingCost(seconds, perplexity_growth(state.result))
+    return TrainingCost(_seconds(root, run), perplexity_growth(state.result))
+
+
+def _seconds(root: Path, run: str) -> float | None:
+    """Seconds of the run and of every run behind it; None where one of them is gone or not over."""
+    total, waiting, seen = 0.0, [run], set[str]()
+    while waiting:
+        name = waiting.pop()
+        try:
+            folder = find_run(root, name)
+            state, _ = read_run(folder)
+        except EngineError:
+            return None
+        if folder.id in seen:
+            continue
+        seen.add(folder.id)
+        seconds = state.seconds_worked() if state.over else None
+        if seconds is None:
+            return None
+        total += seconds
+        waiting += _runs_behind(folder)
+    return total
+
+
+def _runs_behind(folder: RunFolder) -> list[str]:
+    """The run that it was started from, and the reward models that it learned from."""
+    try:
+        recipe = load_recipe(folder.recipe)
+    except EngineError:
+        return []
+    kind, _, name = (recipe.start_from or "").partition(":")
+    rewards = recipe.method_block().get("rewards")
+    models = [item["run"] for item in rewards if isinstance(item, dict) and item.get("run")] if rewards else []
+    return [*([name] if kind == "run" and name else []), *map(str, models)]
 
 
 def perplexity_growth(result: Mapping[str, Any]) -> float | None:
@@ -34,9 +70,3 @@ def perplexity_growth(result: Mapping[str, Any]) -> float | None:
     # The probe's loss is the logarithm of its perplexity.
     loss = (result.get("forgetting") or {}).get("loss")
     return math.exp(loss) - 1 if isinstance(loss, (int, float)) else None
-
-
-def break_even(training_seconds: float, seconds_before: float, seconds_after: float) -> int | None:
-    """Answers after which faster answers have won back the training's time; None where they are not faster."""
-    saved = seconds_before - seconds_after
-    return math.ceil(training_seconds / saved) if saved > 0 else None

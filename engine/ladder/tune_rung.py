@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,12 @@ from engine.data.read import read_rows
 from engine.errors import EngineError
 from engine.events import Phase
 from engine.files import canonical_json, sha256_file, sha256_text, write_json_lines_atomic
+from engine.ladder.advice_facts import LearningGain
 from engine.ladder.bench import Bench, Trial
 from engine.ladder.events import Chosen
 from engine.ladder.spec import CandidateSpec, base_spec, tuned_spec
+from engine.measure.metrics.spec import MetricSpec
+from engine.measure.metrics.summary import compare_scores
 from engine.methods import method_of
 from engine.project.model_facts import model_facts
 from engine.project.recommend import MAX_LENGTH, recommended_recipe, write_recipe
@@ -63,17 +66,23 @@ def climb_tune(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[]
     return found
 
 
-def learning_curve(
-    bench: Bench, best: CandidateSpec, full: float, should_stop: Callable[[], str | None]
-) -> list[tuple[int, float]]:
-    """(training rows, score on the validation rows) of runs on shares of the rows, and of all of them: `full`.
+@dataclass(frozen=True)
+class LearningCurve:
+    """(training rows, score on the validation rows), the fewest first; and what the last step gained."""
+
+    points: list[tuple[int, float]]
+    gain: LearningGain | None = None
+
+
+def learning_curve(bench: Bench, best: Trial, should_stop: Callable[[], str | None]) -> LearningCurve:
+    """The scores of runs on shares of the training rows, and of `best`, which is trained on all of them.
 
     The subsets are seeded, and smaller ones are within larger ones. Raises EngineError where a training fails.
     """
     recipe = project_recipe(bench.root, bench.project)
     rows = [row.fields for row in read_rows(bench.root / recipe.data.train)[0]]
     random.Random(recipe.seed).shuffle(rows)
-    curve = []
+    trials = []
     for share in sorted(bench.project.tune.learning_curve):
         count = max(1, round(share * len(rows)))
         file = f"evaluations/subsets/{count}-rows.jsonl"
@@ -81,9 +90,20 @@ def learning_curve(
         bench.answerer.models.unload()
         smaller = recipe.model_copy(update={"data": recipe.data.model_copy(update={"train": file})})
         folder = finished_run(bench, smaller, should_stop)
-        spec = tuned_spec(best, bench.project, folder, bench.root)
-        curve.append((count, bench.try_out(spec).estimate.score))
-    return [*curve, (len(rows), full)]
+        trials.append((count, bench.try_out(tuned_spec(best.spec, bench.project, folder, bench.root))))
+    trials.append((len(rows), best))
+    return LearningCurve([(count, trial.estimate.score) for count, trial in trials], last_gain(bench.metric, trials))
+
+
+def last_gain(metric: MetricSpec, trials: Sequence[tuple[int, Trial]]) -> LearningGain | None:
+    """What the last step of the curve gained, on the rows that both are scored on; None for a curve of one point."""
+    if len(trials) < 2:
+        return None
+    (fewer, before), (more, after) = trials[-2:]
+    # Turned so that a gain is positive for a metric of which less is better, too.
+    first, second = (after, before) if metric.more_is_better else (before, after)
+    found = compare_scores(metric, first.scores, second.scores)
+    return LearningGain(fewer, more, found.difference, found.low, found.high, found.n)
 
 
 def project_recipe(root: Path, project: ProjectSettings) -> Recipe:

@@ -94,7 +94,7 @@ def _needed(item: Measured, question: Question) -> ExamplesNeeded | None:
 def _most(needed: Sequence[ExamplesNeeded | None]) -> ExamplesNeeded | None:
     """What the most demanding of the open questions takes; None where that is unknown for one of them."""
     known = [one for one in needed if one is not None]
-    return max(known, key=lambda one: one.likely) if known and len(known) == len(needed) else None
+    return max(known, key=lambda one: one.likely or math.inf) if known and len(known) == len(needed) else None
 
 
 def _lower(rungs: Sequence[Rung], than: Rung) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import EngineError
 from engine.measure.bootstrap import RESAMPLES, bca_intervals
+from engine.measure.clustered import design_effect, effective_rows, group_numbers, half_width
 from engine.measure.distributions import two_sided_z
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ ZERO_TO_ONE: Bounds = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score over n examples with its interval."""
+    """A score over n examples with its interval; `groups` is their number where the examples come in groups."""
 
     score: float
     low: float
@@ -32,15 +33,22 @@ class Estimate:
 
 
 def estimate(
-    values: Sequence[float], confidence: float = 0.95, seed: int = 0, bounds: Bounds | None = ZERO_TO_ONE
+    values: Sequence[float],
+    confidence: float = 0.95,
+    seed: int = 0,
+    bounds: Bounds | None = ZERO_TO_ONE,
+    groups: Sequence[str] | None = None,
 ) -> Estimate:
     """The mean of the values with its interval: Wilson's where all are 0 or 1, otherwise BCa.
 
-    `bounds` are the metric's lowest and highest possible value, None where it has none. Raises EngineError for no
-    values, for values that are not finite, and for a single graded value of an unbounded metric.
+    `bounds` are the metric's lowest and highest possible value, None where it has none. `groups` names each value's
+    group: values of one group say less than independent ones, so the interval is wider, never narrower. Raises
+    EngineError for no values, for values that are not finite, and for a single graded value of an unbounded metric.
     """
     checked = finite_values(values)
     n = len(checked)
+    if (numbers := group_numbers(groups, n)) is not None:
+        return _in_groups(checked, numbers, estimate(values, confidence, seed, bounds), confidence, bounds)
     score = float(checked.mean())
     if is_right_or_wrong(checked):
         low, high = wilson(round(checked.sum()), n, confidence)
@@ -51,7 +59,32 @@ def estimate(
     return Estimate(score, float(lows[0]), float(highs[0]), n, "bca")
 
 
-def wilson(right: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def _in_groups(
+    values: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    independent: Estimate,
+    confidence: float,
+    bounds: Bounds | None,
+) -> Estimate:
+    """The interval of values that come in groups: at least as wide as that of independent ones."""
+    import numpy as np
+
+    n, mean = len(values), independent.score
+    if is_right_or_wrong(values):
+        rows = effective_rows(values, numbers, confidence)
+        low, high = wilson(mean * rows, rows, confidence)
+    else:
+        half = half_width(values, numbers, confidence)
+        low, high = mean - half, mean + half
+        if bounds is not None and _within(values, bounds):
+            unseen = unseen_share(max(1.0, n / design_effect(values, numbers)), confidence)
+            low = max(bounds[0], min(low, mean - unseen * (mean - bounds[0])))
+            high = min(bounds[1], max(high, mean + unseen * (bounds[1] - mean)))
+    low, high = min(low, independent.low), max(high, independent.high)
+    return replace(independent, low=low, high=high, groups=int(np.max(numbers)) + 1)
+
+
+def wilson(right: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval (1927) of a proportion: `right` of n. It never leaves 0 to 1, and covers at small n."""
     z = two_sided_z(confidence)
     share = right / n
@@ -84,7 +117,7 @@ def graded_intervals(
     return lows, highs
 
 
-def unseen_share(n: int, confidence: float) -> float:
+def unseen_share(n: float, confidence: float) -> float:
     """The share of answers of which none is seen among n with probability 1 - confidence: about 3 / n at 95 %."""
     return float(-math.expm1(math.log(1 - confidence) / n))
 

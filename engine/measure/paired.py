@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
+from engine.measure.clustered import group_numbers, group_sums, half_width
 from engine.measure.distributions import student_t_quantile
 from engine.measure.intervals import ZERO_TO_ONE, Bounds, finite_values, is_right_or_wrong, unseen_share
 from engine.measure.paired_proportions import mcnemar_p, tango_interval
@@ -52,12 +53,15 @@ def compare(
     confidence: float = 0.95,
     seed: int = 0,
     bounds: Bounds | None = ZERO_TO_ONE,
+    groups: Sequence[str] | None = None,
 ) -> Difference:
     """Compare two candidates' scores on the same examples, in the same order.
 
     Right/wrong: exact McNemar test, Tango's interval. Graded: sign-flip test, Student's t interval with a floor.
-    The tests are what tells candidates apart: McNemar's is conservative, so an interval may exclude 0 while p > 0.05.
-    Raises EngineError where the lengths differ, or a score is missing.
+    `groups` names each example's group: then whole groups are flipped, and the interval follows the clustered standard
+    error where that is wider. What is shown takes test and interval together (`shown_worse`): McNemar's test is
+    conservative, and the sign-flip test raises false alarms where differences are skewed. Raises EngineError where the
+    lengths differ, or a score is missing.
     """
     a, b = finite_values(a_values), finite_values(b_values)
     if len(a) != len(b):
@@ -67,6 +71,9 @@ def compare(
     differences = a - b
     mean, n = float(differences.mean()), len(differences)
     a_better, b_better = int((differences > 0).sum()), int((differences < 0).sum())
+    if (numbers := group_numbers(groups, n)) is not None:
+        independent = compare(a_values, b_values, confidence, seed, bounds)
+        return _in_groups(differences, numbers, independent, confidence, seed, bounds)
     if is_right_or_wrong(a) and is_right_or_wrong(b):
         low, high = tango_interval(a_better, b_better, n, confidence)
         return Difference(mean, low, high, mcnemar_p(a_better, b_better), n, a_better, b_better)
@@ -74,6 +81,26 @@ def compare(
     moved = differences[differences != 0]
     p = float(sign_flip_p_values(moved[None, :], seed)[0]) if len(moved) else 1.0
     return Difference(mean, low, high, p, n, a_better, b_better)
+
+
+def _in_groups(
+    differences: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    independent: Difference,
+    confidence: float,
+    seed: int,
+    bounds: Bounds | None,
+) -> Difference:
+    """The comparison on examples that come in groups; its interval is at least as wide as that of independent ones."""
+    mean, half = independent.difference, half_width(differences, numbers, confidence)
+    low, high = min(independent.low, mean - half), max(independent.high, mean + half)
+    if bounds is not None:
+        widest = bounds[1] - bounds[0]
+        low, high = max(low, -widest), min(high, widest)
+    sums = group_sums(differences, numbers)
+    moved = sums[abs(sums) > 1e-12]
+    p = float(sign_flip_p_values(moved[None, :], seed)[0]) if len(moved) else 1.0
+    return replace(independent, low=low, high=high, p=max(p, independent.p), groups=len(sums))
 
 
 def compare_all(
@@ -106,7 +133,7 @@ def non_inferior(difference: Difference, margin: float) -> bool:
 
 
 def shown_worse(difference: Difference, p: float | None = None, alpha: float = 0.05) -> bool:
-    """Whether a is shown to be worse than b; `p` is the corrected one where several pairs are compared."""
+    """Whether a is shown to be worse than b, by the test and by the interval; `p` is the corrected one of several."""
     return difference.high < 0 and (difference.p if p is None else p) <= alpha
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
-from engine.ladder.advice import Advice, DataFacts, Evidence, MachineFacts, Reading, advise
+from engine.ladder.advice import advise
+from engine.ladder.advice_facts import Advice, DataFacts, Evidence, LearningGain, MachineFacts, Reading, verdict_facts
 from engine.ladder.board import BOARD_FILE, read_board
 from engine.measure.intervals import Estimate
 from engine.measure.split_record import is_frozen, read_splits
@@ -49,12 +50,10 @@ def gather_facts(
         preference_pairs=rows.get("train", 0) if "preference" in project.situation.wants else 0,
         documents=documents,
         has_bigger_model=bool(project.endpoints),
-        learning_curve=tuple((rows, score) for rows, score in board.get("learning_curve") or []),
         more_is_better=bool(board.get("more_is_better", True)),
     )
-    advice = advise(
-        project.situation.wants, data, MachineFacts(dict(fits or {})), _evidence(board, measured), project.target
-    )
+    evidence = _evidence(board, _reading(measured, project))
+    advice = advise(project.situation.wants, data, MachineFacts(dict(fits or {})), evidence, project.target)
     return Facts(rows, looks, documents, board, measured, advice)
 
 
@@ -81,17 +80,60 @@ def _splits(root: Path) -> tuple[dict[str, int], int]:
     return {name: split.rows for name, split in record.splits.items()}, len(record.looks)
 
 
-def _evidence(board: Mapping[str, Any], retrieval: Mapping[str, Any] | None) -> Evidence:
+def _evidence(board: Mapping[str, Any], reading: Reading | None) -> Evidence:
+    """What the scoreboard measured; a board without a rung (only models behind endpoints) has no verdict."""
+    rows = [row for row in board.get("scoreboard") or [] if not row.get("leaked")]
+    verdict = verdict_facts(board["verdict"]) if rows and board.get("verdict") else None
+    speaks = verdict.candidate if verdict is not None else None
+    bigger = [row for row in rows if row.get("endpoint") and row["candidate"] != speaks]
+    own = [row for row in rows if row not in bigger]
+    better = max if board.get("more_is_better", True) else min
     found: dict[str, Estimate] = {}
-    for row in board.get("scoreboard") or []:
-        if row.get("chosen"):
-            found[str(row["rung"])] = Estimate(row["score"], row["low"], row["high"], row["n"])
-    reading = None
-    if retrieval is not None:
-        reading = Reading(
-            retrieval["questions"],
-            retrieval["found"],
-            retrieval["right_when_found"],
-            retrieval["right_with_gold_alone"],
-        )
-    return Evidence(found.get("prompt"), found.get("rag"), found.get("tune"), reading)
+    for rung in ("prompt", "rag", "tune"):
+        of_rung = [row for row in own if row["rung"] == rung]
+        # The verdict's own candidate, else the one chosen on the validation rows, else the best.
+        named = [row for row in of_rung if row["candidate"] == speaks]
+        if speaking := named or [row for row in of_rung if row.get("chosen")] or of_rung:
+            found[rung] = _estimate(better(speaking, key=_score))
+    gain, bounds = board.get("learning_gain"), board.get("bounds")
+    return Evidence(
+        found.get("prompt"),
+        found.get("rag"),
+        found.get("tune"),
+        verdict,
+        reading,
+        LearningGain(**gain) if gain else None,
+        board.get("margin", 0.02),
+        _estimate(better(bigger, key=_score)) if bigger else None,
+        (bounds[0], bounds[1]) if bounds else None,
+        frozenset((board.get("held_out") or {}).get("corrected_for") or {}),
+    )
+
+
+def _score(row: Mapping[str, Any]) -> float:
+    return float(row["score"])
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(row["score"], row["low"], row["high"], row["n"])
+
+
+def _reading(retrieval: Mapping[str, Any] | None, project: "ProjectSettings") -> Reading | None:
+    """What became of the questions.
+
+    Where the rows name their passages, all are taken to be in the documents. Where only the answer's text is known,
+    that it stands in a document says something only if facts are wanted; older scoreboards did not look for it.
+    """
+    if retrieval is None:
+        return None
+    questions, wants = retrieval["questions"], project.situation.wants
+    in_documents = questions
+    if project.data.gold is None:
+        in_documents = retrieval.get("in_documents") if not wants or "facts" in wants else None
+    return Reading(
+        questions,
+        retrieval["found"],
+        retrieval["right_when_found"],
+        retrieval["right_with_gold_alone"],
+        in_documents,
+    )

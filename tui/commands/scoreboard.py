@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the scoreboard as it was last written; nothing is computed."""
     from engine.ladder.board import read_board
     from engine.ladder.board_words import headline_of, held_out_words
+    from engine.ladder.break_even import break_even_lines
     from engine.ladder.report import gain_lines, judge_sentence
     from tui.commands.project import current_root
 
@@ -43,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"verdict: {board['verdict']['rung']}: {headline_of(board['verdict'])}")
     for reason in board["verdict"]["reasons"]:
         print(f"  {printable(reason)}")
-    for line in gain_lines(board.get("gains") or []):
-        print(f"  {line}")
+    for line in [*gain_lines(board.get("gains") or []), *break_even_lines(board)]:
+        print(f"  {printable(line)}")
     return 0
 
 

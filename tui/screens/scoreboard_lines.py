@@ -6,9 +6,10 @@ from typing import Any
 from textual.content import Content
 
 from engine.ladder.board_words import headline_of, held_out_words
+from engine.ladder.break_even import break_even_lines
 from engine.ladder.report import gain_lines
 from tui.glyphs import Glyphs
-from tui.text import count, figure, one_line, printable, score
+from tui.text import figure, one_line, printable, score
 from tui.widgets.interval_bar import interval_bar, scale_of
 
 RUNG_WORDS = {"prompt": "prompt", "rag": "RAG", "tune": "tune"}
@@ -71,8 +72,6 @@ def _costs(row: Mapping[str, Any]) -> str:
         words.append(f"orders agree {row['judge']['order_agreement']:.0%}")
     if row.get("seeds"):
         words.append(f"{row['seeds']} seed")
-    if row.get("break_even") is not None:
-        words.append(f"pays off after {count(row['break_even'])} answers")
     return " · ".join(words)
 
 
@@ -95,13 +94,14 @@ def pair_line(board: Mapping[str, Any], pair: Mapping[str, Any], width: int) -> 
 
 
 def verdict_lines(board: Mapping[str, Any]) -> Content:
-    """The verdict in bold, then a line for each reason, and for each thing that judgments have taught."""
+    """The verdict in bold, then a line for each reason, for what judgments have taught, and for a training's return."""
     verdict = board.get("verdict") or {}
     said = f"{headline_of(verdict)}."
     reasons: Sequence[str] = verdict.get("reasons") or []
+    further = [*gain_lines(board.get("gains") or []), *break_even_lines(board)]
     return Content("\n").join(
         [
             Content.assemble(("Verdict: ", "bold $text-accent"), (said, "bold")),
-            *(Content(f"• {one}") for one in [*reasons, *gain_lines(board.get("gains") or [])]),
+            *(Content(f"• {one}") for one in [*reasons, *further]),
         ]
     )

@@ -26,7 +26,7 @@ class DataPage(WizardPage):
         "Why here: the held-out rows are frozen before anything is tried, and nothing is chosen on them; prompts, "
         "retrieval and checkpoints are chosen on the validation rows. More held-out rows make narrower intervals."
     )
-    ACTIONS = ("more_data", "not_tune")
+    ACTIONS = ("more_data", "more_examples", "not_tune")
 
     def compose_fields(self) -> ComposeResult:
         yield TextPanel(id="splits")

@@ -30,7 +30,7 @@ class ModelPage(WizardPage):
         "Why here: every rung starts from one model. A smaller one that fits is measured sooner and costs less; "
         "the scoreboard says whether it is enough. Memory figures are forecasts of the least that training takes."
     )
-    ACTIONS = ("bigger_machine", "distil")
+    ACTIONS = ("model", "bigger_machine", "distil")
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)

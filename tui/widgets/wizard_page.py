@@ -12,7 +12,7 @@ from tui.text import printable
 from tui.widgets.text_panel import TextPanel
 
 if TYPE_CHECKING:
-    from engine.ladder.advice import Advice
+    from engine.ladder.advice_facts import Advice
     from engine.project.wizard import Page
     from tui.screens.wizard_view import WizardView
 

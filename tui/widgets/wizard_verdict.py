@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from tui.screens.wizard_view import WizardView
 
 
+# Whatever follows from a verdict stands beside it; what the wants suggest beforehand has the other pages.
+ADVISED_AFTER = (
+    "stop", "climb", "more_examples", "fix_retrieval", "rag", "tune", "more_data", "bigger_machine", "distil", "model",
+    "target", "margin",
+)  # fmt: skip
+
+
 class VerdictPage(WizardPage):
     """What was measured on the held-out rows, and where to stop."""
 
@@ -25,7 +32,7 @@ class VerdictPage(WizardPage):
         "the higher ones by more than the margin. What the examples can't show stays undecided. Stopping below "
         "fine-tuning is a good result."
     )
-    ACTIONS = ("stop", "fix_retrieval", "more_data", "climb")
+    ACTIONS = ADVISED_AFTER
 
     def compose_fields(self) -> ComposeResult:
         yield TextPanel(id="verdict-text")

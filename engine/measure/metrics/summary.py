@@ -19,9 +19,11 @@ def aggregate(spec: MetricSpec, scores: Sequence[ExampleScore], confidence: floa
     nats per token. Raises EngineError where no example has a score.
     """
     kept = _with_scores(spec, scores)
+    groups = _groups(kept)
     if spec.name == "macro_f1":
-        return macro_f1([str(one.predicted) for one in kept], [str(one.expected) for one in kept], confidence, seed)
-    found = estimate([float(one.score or 0.0) for one in kept], confidence, seed, spec.bounds)
+        labels = [str(one.predicted) for one in kept], [str(one.expected) for one in kept]
+        return macro_f1(*labels, confidence, seed, groups)
+    found = estimate([float(one.score or 0.0) for one in kept], confidence, seed, spec.bounds, groups)
     if spec.name == "reference_perplexity":
         return replace(found, score=math.exp(found.score), low=math.exp(found.low), high=math.exp(found.high))
     return found
@@ -41,9 +43,10 @@ def compare_scores(
     a_kept, b_kept = [a_by_id[example] for example in common], [b_by_id[example] for example in common]
     if spec.name == "macro_f1":
         a_labels, b_labels = ([str(one.predicted) for one in side] for side in (a_kept, b_kept))
-        return compare_macro_f1(a_labels, b_labels, [str(one.expected) for one in a_kept], confidence, seed)
+        expected = [str(one.expected) for one in a_kept]
+        return compare_macro_f1(a_labels, b_labels, expected, confidence, seed, _groups(a_kept))
     a_values, b_values = ([float(one.score or 0.0) for one in side] for side in (a_kept, b_kept))
-    return compare(a_values, b_values, confidence, seed, spec.bounds)
+    return compare(a_values, b_values, confidence, seed, spec.bounds, _groups(a_kept))
 
 
 def _with_scores(spec: MetricSpec, scores: Sequence[ExampleScore]) -> list[ExampleScore]:
@@ -55,6 +58,13 @@ def _with_scores(spec: MetricSpec, scores: Sequence[ExampleScore]) -> list[Examp
             "check that the references have what the metric looks for",
         )
     return kept
+
+
+def _groups(scores: Sequence[ExampleScore]) -> list[str] | None:
+    """Each example's group; None where there are none. An example without one stands alone."""
+    if all(one.group is None for one in scores):
+        return None
+    return [one.example if one.group is None else one.group for one in scores]
 
 
 def _by_id(scores: Sequence[ExampleScore]) -> Mapping[str, ExampleScore]:
