@@ -9,6 +9,7 @@ import pytest
 
 from engine.events import Event, Warned
 from engine.files import read_json, read_json_lines, write_json_atomic
+from engine.ladder.examples import group_count, read_examples
 from engine.ladder.held_out import held_out_examples
 from engine.measure.group_report import groups_in
 from engine.measure.grouping import best_column, group_columns, group_key, group_names
@@ -236,3 +237,15 @@ def test_real_data_are_grouped_by_their_passages_or_not_at_all(tmp_path: Path) -
     lines = ("oasst-100trees/sft_messages.jsonl", "oasst-100trees/pref_pairs.jsonl", "gsm8k/test.jsonl")
     for others in (alpaca, *(read_json_lines(SHARED_DATA / file) for file in lines)):
         assert group_columns(others) == []
+
+
+def test_examples_are_counted_by_the_groups_that_the_split_kept_together(tmp_path: Path) -> None:
+    rows = without(question_rows(8, 3), "title")
+    rows[1]["context"] = rows[0]["context"].upper()
+    for place, nothing in ((3, None), (6, ""), (9, "")):
+        rows[place]["context"] = nothing
+    write_rows(tmp_path / "test.jsonl", rows)
+    examples = read_examples(tmp_path / "test.jsonl", ProjectData(group_by="context")).examples
+    assert examples[0].group == examples[1].group != examples[4].group == examples[5].group
+    assert group_count(examples) == 8 + 3 == groups_in(rows, "context"), "three have no passage: each stands alone"
+    assert group_count(read_examples(tmp_path / "test.jsonl", ProjectData(group_by="none")).examples) is None
