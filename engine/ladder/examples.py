@@ -12,6 +12,7 @@ from engine.data.read import Problem, Row, read_rows
 from engine.data.shapes import Conversation, Example, Message, convert, detect_shape, rename_columns
 from engine.errors import EngineError
 from engine.files import canonical_json, sha256_text
+from engine.measure.grouping import group_names
 from engine.project.schema import ProjectData, ProjectSettings
 
 Split = Literal["train", "validation", "test"]
@@ -21,7 +22,7 @@ Split = Literal["train", "validation", "test"]
 class EvaluationExample:
     """One row to be answered. `id` is a hash of what is asked and wanted, so that it doesn't hang on its line.
 
-    `group` is the value of the column by which the project's rows were split (a document, a user); None without one.
+    `group` names its group by the column that the project's rows were split by (a document, a user); None without one.
     """
 
     id: str
@@ -64,7 +65,7 @@ def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
     shape = detect_shape(renamed) if data.shape == "auto" else data.shape
     converted, faults = _preferred(renamed) if shape in PAIRED else convert(renamed, shape)
     fields = {(row.source, row.line): row.fields for row in renamed}
-    given = {(row.source, row.line): row.fields for row in rows}
+    groups = _groups(rows, data.group_by)
     examples: list[EvaluationExample] = []
     seen: dict[str, int] = {}
     for item in converted:
@@ -75,8 +76,7 @@ def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
                 "evaluate on rows with a prompt and an answer",
             )
         place = (item.source, item.line)
-        group = _group(given[place], data.group_by)
-        examples.append(_example(item, fields[place], seen, group))
+        examples.append(_example(item, fields[place], seen, groups.get(place)))
     return LoadedSplit(examples, problems + faults)
 
 
@@ -109,9 +109,12 @@ def text_of(message: Message) -> str:
     return str(content or "")
 
 
-def _group(fields: Mapping[str, Any], column: str | None) -> str | None:
-    value = fields.get(column) if column is not None else None
-    return None if value is None else sha256_text(str(value))[:16]
+def _groups(rows: Sequence[Row], column: str | None) -> dict[tuple[str, int], str]:
+    """The group of each row by its place; {} where no row has the column. A row without a value is one of its own."""
+    if column is None or not any(column in row.fields for row in rows):
+        return {}
+    names = group_names([row.fields for row in rows], column)
+    return {(row.source, row.line): name for row, name in zip(rows, names, strict=True)}
 
 
 def _example(

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.events import Event, Warned
+from engine.ladder.answers_in_documents import answers_given
 from engine.ladder.examples import EvaluationExample, load_split, read_examples
 from engine.ladder.leakage import project_leakage, refusal
 from engine.measure.splits import (
@@ -24,13 +25,22 @@ def held_out_examples(root: Path, project: ProjectSettings, report: Callable[[Ev
 
     Splits that were never frozen are frozen now. Raises EngineError where the rows have changed since, or stand in the
     training rows too, or word for word in the validation rows (which `overrides: [leaks]` lets pass, with a warning).
+    Rows that the documents or the prompt give away with their answers are told in a warning; so are passages and the
+    like that they share with training rows, when they are frozen here.
     """
     examples = load_split(root, project, "test").examples
     files = {name: getattr(project.data, name) for name in ("train", "validation", "test")}
     if not is_frozen(root):
-        freeze_files(root, {name: file for name, file in files.items() if file is not None})
+        made = freeze_files(root, {name: file for name, file in files.items() if file is not None})
+        for column, count in made.groups.shared.items():
+            # The passage that answers is what retrieval brings, whoever has seen it.
+            if column != project.data.gold:
+                report(Warned(f"{count} of {len(examples)} held-out rows share their {column} with training rows"))
     verify_frozen(root, project.data.test)
     _refuse_leaks(root, project, report)
+    given = answers_given(root, project)
+    if given.count:
+        report(given.warning)
     return examples
 
 

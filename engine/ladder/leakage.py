@@ -62,7 +62,7 @@ def recipe_leakage(recipe: "Recipe", root: Path) -> list[Leakage]:
 
     Of its validation rows only copies word for word count: checkpoints are chosen by them, and nothing is learned.
     """
-    held_out = _held_out_files(root)
+    held_out = held_out_files(root)
     if not held_out:
         return []
     data = recipe.data
@@ -71,13 +71,21 @@ def recipe_leakage(recipe: "Recipe", root: Path) -> list[Leakage]:
         learned[data.replay.source] = root / data.replay.source
     validation = validation_source(data, root)
     chosen_by = {data.validation or data.train: validation} if validation is not None else {}
-    return [*_leakage(root, held_out, learned), *_leakage(root, held_out, chosen_by, verbatim_only=True)]
+    return leakage_of(root, learned, chosen_by)
 
 
 def project_leakage(root: Path, train: str | None, validation: str | None) -> list[Leakage]:
     """The same for the rows that examples are taken from, and those that prompts are chosen by."""
     learned, chosen_by = ({file: root / file} if file is not None else {} for file in (train, validation))
-    held_out = _held_out_files(root)
+    return leakage_of(root, learned, chosen_by)
+
+
+def leakage_of(root: Path, learned: Mapping[str, Path], chosen_by: Mapping[str, Path]) -> list[Leakage]:
+    """The project's held-out rows in files that something learns from, and word for word in those it is chosen by.
+
+    The files stand under the names that a person gave them; one that isn't there has none.
+    """
+    held_out = held_out_files(root)
     return [*_leakage(root, held_out, learned), *_leakage(root, held_out, chosen_by, verbatim_only=True)]
 
 
@@ -93,10 +101,10 @@ def refusal(found: list[Leakage]) -> EngineError | None:
 
 
 def _leakage(
-    root: Path, held_out_files: list[str], sources: Mapping[str, Path], verbatim_only: bool = False
+    root: Path, held_out_names: list[str], sources: Mapping[str, Path], verbatim_only: bool = False
 ) -> Iterator[Leakage]:
     """What each of the sources, by the name that a person gave it, has of each of the held-out files."""
-    for held_out in held_out_files:
+    for held_out in held_out_names:
         for name, path in sources.items():
             if path.exists():
                 found = _searched(root, name, path, held_out, verbatim_only)
@@ -104,7 +112,7 @@ def _leakage(
                     yield found
 
 
-def _held_out_files(root: Path) -> list[str]:
+def held_out_files(root: Path) -> list[str]:
     """The frozen files; before anything is frozen the one that rung.yaml names; none outside a project."""
     if not is_project(root):
         return []

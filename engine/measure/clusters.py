@@ -5,21 +5,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.errors import EngineError
+from engine.measure.grouping import group_key
 from engine.measure.leaks import plain_content, plain_question, question_limit
 from engine.measure.near_duplicates import near_duplicates
 from engine.measure.openings import opening_limit, openings
 from engine.measure.rows import Row, row_text
 
 
-def clusters_of(rows: Sequence[Row], group_by: str | None, near_too: bool = True) -> tuple[list[list[int]], int]:
+def clusters_of(
+    rows: Sequence[Row], group_by: str | None, near_too: bool = True, some_lack_it: bool = False
+) -> tuple[list[list[int]], int]:
     """Row indices that stay together, the largest cluster first; and how many rows have a near duplicate.
 
     Together stay rows of one group, of one conversation, with the same words, with the same question (unless many rows
-    ask it), and near duplicates where `near_too`.
+    ask it), and near duplicates where `near_too`. A row without a value in `group_by` is an error (EngineError), or a
+    group of its own where `some_lack_it`.
     """
     union = _Union(len(rows))
     if group_by is not None:
-        union.join_equal([str(value) for value in column_values(rows, group_by)])
+        values = [row.get(group_by) for row in rows] if some_lack_it else column_values(rows, group_by)
+        union.join_equal([group_key(value) for value in values])
     union.join_equal(openings(rows), opening_limit(len(rows)))
     union.join_equal([plain_content(row) for row in rows])
     union.join_equal([plain_question(row) for row in rows], question_limit(len(rows)))

@@ -48,7 +48,7 @@ def refreeze(project_dir: Path, test_file: str | None = None, reason: str = "") 
         record = read_splits(project_dir)
         files = {name: split.file for name, split in record.splits.items()}
         files["test"] = test_file or files["test"]
-        splits = {name: describe_split(project_dir, file) for name, file in files.items()}
+        splits = {name: describe_split(project_dir, file, record.group_by) for name, file in files.items()}
         entry = {"time": time.time(), "reason": reason, "before": record.splits["test"].content}
         write_record(
             project_dir,

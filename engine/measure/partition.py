@@ -14,6 +14,7 @@ from engine.measure.clusters import clusters_of, column_values
 from engine.measure.rows import Row, row_parts
 
 Count = Annotated[int, Field(ge=0)]
+NO_GROUPS = "none"
 SPLITS = ("train", "validation", "test", "final")
 
 
@@ -24,7 +25,9 @@ class SplitPlan(BaseModel):
 
     seed: int = Field(0, description="which rows go where, among equals")
     group_by: str | None = Field(None, description="column whose equal values stay in one split (document, user)")
-    find_groups: bool = Field(True, description="where group_by is null, use a column of a usual name (document, user)")
+    find_groups: bool = Field(
+        True, description="where group_by is null, use a column of a usual name (passage, user) or of texts that repeat"
+    )
     time_by: str | None = Field(None, description="column to split by time: the latest rows are held out")
     label: str | None = Field(None, description="column with a class label: every split gets its share of each")
     validation_rows: Count | None = Field(None, description="null: a tenth, at least 20 and at most 500")
@@ -47,14 +50,17 @@ class Partition:
     notes: list[str]
 
 
-def partition(rows: Sequence[Row], plan: SplitPlan) -> Partition:
+def partition(rows: Sequence[Row], plan: SplitPlan, found: str | None = None) -> Partition:
     """Divide the rows by the plan; the same rows and plan give the same splits.
 
+    `found` is the column to group by where the plan names none; rows that lack it stand alone.
     Raises EngineError where a column is missing, times can't be read, or the groups are too large to divide.
     """
-    sizes = _sizes(len(rows), plan)
+    sizes = split_sizes(len(rows), plan)
     notes: list[str] = []
-    clusters, near = clusters_of(rows, plan.group_by, plan.keep_near_duplicates_together)
+    clusters, near = clusters_of(
+        rows, plan.group_by or found, plan.keep_near_duplicates_together, plan.group_by is None
+    )
     if near:
         notes.append(f"{near} rows say nearly the same as another one")
     if plan.time_by is not None:
@@ -73,7 +79,8 @@ def partition(rows: Sequence[Row], plan: SplitPlan) -> Partition:
     return Partition({name: sorted(indices) for name, indices in chosen.items()}, notes)
 
 
-def _sizes(num_rows: int, plan: SplitPlan) -> dict[str, int]:
+def split_sizes(num_rows: int, plan: SplitPlan) -> dict[str, int]:
+    """How many rows each split is to have. Raises EngineError where there are too few."""
     test = min(max(num_rows // 5, 30), num_rows // 3, 1_000) if plan.test_rows is None else plan.test_rows
     validation = (
         min(max(num_rows // 10, 20), num_rows // 6, 500) if plan.validation_rows is None else plan.validation_rows

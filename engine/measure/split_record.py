@@ -8,6 +8,7 @@ from typing import Any
 from engine.data.read import read_rows
 from engine.errors import EngineError
 from engine.files import read_json, sha256_file, write_json_atomic
+from engine.measure.group_report import groups_in
 from engine.measure.rows import content_hash
 
 SPLITS_FILE = "data/splits.json"
@@ -15,12 +16,16 @@ SPLITS_FILE = "data/splits.json"
 
 @dataclass(frozen=True)
 class SplitFile:
-    """One split: its file (relative to the project), number of rows, and the hashes of its bytes and of its content."""
+    """One split: its file (relative to the project), number of rows, and the hashes of its bytes and of its content.
+
+    `groups` is how many groups its rows are, by the record's `group_by`; null without one, and in older records.
+    """
 
     file: str
     rows: int
     sha256: str
     content: str
+    groups: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,10 @@ def write_record(project_dir: Path, record: SplitsRecord) -> None:
     write_json_atomic(project_dir / SPLITS_FILE, asdict(record))
 
 
-def describe_split(project_dir: Path, file: str) -> SplitFile:
-    """The hashes of a split's file as it is now."""
+def describe_split(project_dir: Path, file: str, group_by: str | None = None) -> SplitFile:
+    """The hashes of a split's file as it is now, and its number of groups by a column that it has."""
     path = project_dir / file
-    rows, _ = read_rows(path)
-    return SplitFile(file, len(rows), sha256_file(path), content_hash(row.fields for row in rows))
+    rows = [row.fields for row in read_rows(path)[0]]
+    is_grouped = group_by is not None and any(group_by in row for row in rows)
+    groups = groups_in(rows, str(group_by)) if is_grouped else None
+    return SplitFile(file, len(rows), sha256_file(path), content_hash(rows), groups)

@@ -2,17 +2,18 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.data.read import read_rows
 from engine.errors import EngineError
 from engine.files import sha256_file, write_text_atomic
 from engine.measure.frozen import count_look, looks_at_test, open_final, refreeze, verify_frozen
-from engine.measure.grouping import usual_group
+from engine.measure.group_report import GroupReport, GroupsApart, report_groups
+from engine.measure.grouping import best_column, group_columns
 from engine.measure.leaks import Leak, find_leaks
-from engine.measure.partition import SPLITS, SplitPlan, partition
+from engine.measure.partition import SPLITS, SplitPlan, partition, split_sizes
 from engine.measure.rows import Row, row_id, row_text
 from engine.measure.split_record import SplitsRecord, describe_split, is_frozen, read_splits, write_record
 
@@ -38,36 +39,52 @@ __all__ = [
 
 @dataclass(frozen=True)
 class MadeSplits:
-    """The record as written, what its maker should know, and held-out rows that the training rows give away."""
+    """The record as written, what its maker should know, and held-out rows that the training rows give away.
+
+    `groups` says which rows were kept together.
+    """
 
     record: SplitsRecord
     notes: list[str]
+    warnings: list[str]
+    groups: GroupsApart
     leaks: list[Leak]
 
 
 def make_splits(
-    project_dir: Path, rows: Sequence[Row], plan: SplitPlan, sources: Mapping[str, Path] | None = None
+    project_dir: Path,
+    rows: Sequence[Row],
+    plan: SplitPlan,
+    sources: Mapping[str, Path] | None = None,
+    answers: Collection[str] = (),
+    passages: Collection[str] = (),
 ) -> MadeSplits:
     """Divide the rows, write data/train.jsonl, validation.jsonl, test.jsonl (and final.jsonl), and freeze them.
 
     `sources` are the files the rows came from: the name to record (relative to the project) and where each lies.
-    Rows of one document, conversation or user stay together where a column of a usual name says so.
+    Rows of one passage, document, conversation or user stay together where a column of a usual name says so, or one of
+    long texts that repeat; `answers` are columns that never do, `passages` columns that do whatever their name is.
     Raises EngineError where splits are there already, or the rows can't be divided.
     """
     _refuse_if_frozen(project_dir)
-    notes = []
+    columns = group_columns(rows, {*answers, plan.label}, passages)
+    found = None
     if plan.group_by is None and plan.time_by is None and plan.find_groups:
-        found = usual_group(rows)
-        if found is not None:
-            plan = plan.model_copy(update={"group_by": found})
-            notes.append(f"rows with the same {found} stay in one split")
-    parts = partition(rows, plan)
+        share = split_sizes(len(rows), plan)["test"] / len(rows)
+        best = best_column(columns, len(rows), share)
+        found = best.name if best is not None else None
+    parts = partition(rows, plan, found)
+    split_rows = {name: [rows[index] for index in indices] for name, indices in parts.rows.items()}
+    column = plan.group_by or found
+    report = report_groups(split_rows, column, columns, found is not None)
+    plan = plan.model_copy(update={"group_by": column})
     files = {}
     for name in SPLITS:
         if parts.rows[name]:
             files[name] = f"data/{name}.jsonl"
-            _write_rows(project_dir / files[name], [rows[index] for index in parts.rows[name]])
-    return _freeze(project_dir, files, plan, sources or {}, [*notes, *parts.notes], leaks=[])
+            _write_rows(project_dir / files[name], split_rows[name])
+    report = replace(report, notes=[*report.notes, *parts.notes])
+    return _freeze(project_dir, files, plan, sources or {}, report, leaks=[])
 
 
 def freeze_files(
@@ -79,7 +96,8 @@ def freeze_files(
     """Freeze splits that the person made: `files` names those of train, validation and test, as they stand.
 
     A file outside the project is read where it lies. Held-out rows that stand in the training rows are reported in
-    `leaks`, not dropped. Raises EngineError without a held-out file, or where splits are frozen already.
+    `leaks`, not dropped; passages, documents and users that both have are told in `warnings`.
+    Raises EngineError without a held-out file, or where splits are frozen already.
     """
     _refuse_if_frozen(project_dir)
     unknown = sorted(set(files) - set(SPLITS))
@@ -93,7 +111,9 @@ def freeze_files(
         [row.fields for row in read_rows(project_dir / files[name])[0]] if name in files else []
         for name in ("train", "test")
     )
-    return _freeze(project_dir, files, plan or SplitPlan(), sources or {}, [], find_leaks(train, test))
+    columns = group_columns([*train, *test])
+    report = report_groups({"train": train, "test": test}, None, columns, found=False)
+    return _freeze(project_dir, files, plan or SplitPlan(), sources or {}, report, find_leaks(train, test))
 
 
 def _freeze(
@@ -101,7 +121,7 @@ def _freeze(
     files: Mapping[str, str],
     plan: SplitPlan,
     sources: Mapping[str, Path],
-    notes: list[str],
+    report: GroupReport,
     leaks: list[Leak],
 ) -> MadeSplits:
     record = SplitsRecord(
@@ -112,12 +132,12 @@ def _freeze(
         time_by=plan.time_by,
         label=plan.label,
         sources=[{"path": name, "sha256": sha256_file(path)} for name, path in sources.items()],
-        splits={name: describe_split(project_dir, file) for name, file in files.items()},
+        splits={name: describe_split(project_dir, file, plan.group_by) for name, file in files.items()},
         looks=[],
     )
     # Written last: without it, splits that a kill left half made are simply made again.
     write_record(project_dir, record)
-    return MadeSplits(record, notes, leaks)
+    return MadeSplits(record, report.notes, report.warnings, report.apart, leaks)
 
 
 def _refuse_if_frozen(project_dir: Path) -> None:

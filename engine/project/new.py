@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from engine.data.shapes import detect_shape, rename_columns
 from engine.errors import EngineError
 from engine.files import write_json_lines_atomic
 from engine.ladder.reach import reach_notes
-from engine.measure.splits import SplitPlan, freeze_files, make_splits
+from engine.measure.group_report import GroupsApart
+from engine.measure.grouping import is_asked_or_answered
+from engine.measure.partition import NO_GROUPS
+from engine.measure.splits import MadeSplits, SplitPlan, freeze_files, make_splits
 from engine.project.load import load_project, save_project
 from engine.project.model_facts import ModelFacts, model_facts
 from engine.project.recommend import MAX_LENGTH, recommended_recipe, write_recipe
@@ -28,11 +31,17 @@ _METHOD_OF_SHAPE: dict[str, Method] = {"preference": "dpo", "hh": "dpo", "kto": 
 
 @dataclass(frozen=True)
 class NewProject:
-    """Where the project lies, its recipe's file in it, and what its maker should know."""
+    """Where the project lies, its recipe's file in it, and what its maker should know.
+
+    `rows` is the size of each split; `groups` which rows were kept together, null without rows.
+    """
 
     root: Path
     recipe: str
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
+    rows: Mapping[str, int] = field(default_factory=dict)
+    groups: GroupsApart | None = None
 
 
 def write_new_project(
@@ -65,11 +74,12 @@ def write_new_project(
         raise EngineError(f"There are no documents at {documents}", hint="give a file, or a folder of them")
     settings, facts, notes = chosen_model(model, root)
     with whole_or_not_at_all(root) as staging:
-        declared, num_rows = data or ProjectData(), None
+        declared, num_rows, made = data or ProjectData(), None, None
         if train is not None:
             files = {"train": train, "validation": validation, "test": test}
             given = {name: path.expanduser().resolve() for name, path in files.items() if path is not None}
-            declared, num_rows = _write_rows(staging, root, given, declared, plan or _plan(declared, seed), notes)
+            declared, made = _write_rows(staging, root, given, declared, plan or split_plan(declared, seed), notes)
+            num_rows = made.record.splits["train"].rows
         rows = DataSettings(
             train=declared.train or "data/train.jsonl", validation=declared.validation, shape=declared.shape,
             columns=declared.columns, max_length=MAX_LENGTH,
@@ -93,7 +103,31 @@ def write_new_project(
     notes += reach_notes(root, load_project(root))
     if train is None:
         notes.append(f"no rows yet: name them under data: in rung.yaml and in {recipe}")
-    return NewProject(root, recipe, notes)
+    if made is None:
+        return NewProject(root, recipe, notes)
+    sizes = {name: split.rows for name, split in made.record.splits.items()}
+    return NewProject(root, recipe, notes, made.warnings, sizes, made.groups)
+
+
+def split_plan(declared: ProjectData, seed: int = 0) -> SplitPlan:
+    """How rung.yaml's `data` wants rows divided. `group_by: none` keeps no groups together."""
+    none = declared.group_by == NO_GROUPS
+    return SplitPlan(
+        seed=seed,
+        group_by=None if none else declared.group_by,
+        find_groups=not none,
+        time_by=declared.time_by,
+        label=declared.label,
+    )
+
+
+def split_into(
+    project_dir: Path, rows: Sequence[Any], declared: ProjectData, plan: SplitPlan, sources: Mapping[str, Path]
+) -> MadeSplits:
+    """`make_splits` with what `declared` says of the columns: none that is asked or answered makes a group."""
+    answers = [column for wanted, column in declared.columns.items() if is_asked_or_answered(wanted)]
+    passages = [declared.gold] if declared.gold is not None else []
+    return make_splits(project_dir, rows, plan, sources, answers, passages)
 
 
 def _method_for(staging: Path, declared: ProjectData) -> Method:
@@ -150,8 +184,8 @@ def _write_rows(
     declared: ProjectData,
     plan: SplitPlan,
     notes: list[str],
-) -> tuple[ProjectData, int]:
-    """Write and freeze the splits; gives what rung.yaml declares, and the number of training rows."""
+) -> tuple[ProjectData, MadeSplits]:
+    """Write and freeze the splits; gives what rung.yaml declares, and what was made."""
     rows = {}
     for name, path in given.items():
         found, problems = read_rows(path)
@@ -164,18 +198,14 @@ def _write_rows(
             write_json_lines_atomic(staging / file, rows[name])
         made = freeze_files(staging, files, plan, sources)
     else:
-        made = make_splits(staging, rows["train"], plan, sources)
+        made = split_into(staging, rows["train"], declared, plan, sources)
     notes += made.notes
     if made.leaks:
         notes.append(f"{len(made.leaks)} held-out rows stand in the training rows, the first: {made.leaks[0].text}")
     places = {name: split.file for name, split in made.record.splits.items() if name in ProjectData.model_fields}
     split = {"group_by": made.record.group_by, "time_by": plan.time_by, "label": plan.label}
     described = split | {"sources": list(sources)}
-    return declared.model_copy(update=places | described), made.record.splits["train"].rows
-
-
-def _plan(declared: ProjectData, seed: int) -> SplitPlan:
-    return SplitPlan(seed=seed, group_by=declared.group_by, time_by=declared.time_by, label=declared.label)
+    return declared.model_copy(update=places | described), made
 
 
 def _notes_on_rows(problems: list[Problem]) -> list[str]:

@@ -37,7 +37,11 @@ class ProjectData(Strict):
     )
     shape: Shape = Field("auto", description="what a row holds; auto: told from its fields")
     columns: dict[str, str] = Field(default_factory=dict, description="wanted field: column of the file")
-    group_by: str | None = Field(None, description="column whose equal values stay in one split (document, user)")
+    group_by: str | None = Field(
+        None,
+        description="column whose equal values stay in one split (passage, user); "
+        "null: found by its name, or as a long text that repeats; none: no column",
+    )
     time_by: str | None = Field(None, description="column to split by time: the latest rows are held out")
     label: str | None = Field(None, description="column with a class label: every split gets its share of each")
     gold: str | None = Field(None, description="column with the passage, or its document, that answers the question")

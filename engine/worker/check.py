@@ -13,6 +13,7 @@ from engine.data.report import LoadedData, with_stops
 from engine.errors import EngineError
 from engine.files import canonical_json
 from engine.forecast import forecast_memory
+from engine.ladder.answers_in_documents import given_in_project
 from engine.ladder.leakage import leak_refusals
 from engine.methods import check_block, method_module, plan_of
 from engine.models import generation_stop_ids, load_tokenizer, pick_device, read_template, resolve_dtype
@@ -65,6 +66,7 @@ def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
     answer["data"]["train"] = train.report.to_json()
     copied = _attempt(problems, "data.train", lambda: leak_refusals(recipe, root)) or {}
     _tell_refusals(problems, refusals(recipe, train) | copied, recipe)
+    answer["warnings"] = given_in_project(root)
     answer["plan"] = _attempt(problems, recipe.method, lambda: plan_of(recipe, root, train)) or []
     forecast = _attempt(problems, "model.name", lambda: _forecast(recipe, root, train))
     answer["forecast"] = forecast

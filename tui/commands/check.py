@@ -118,6 +118,8 @@ def _print_recipe(report: dict[str, Any]) -> None:
             print(f"time      {duration(forecast['seconds'])}")
     for sentence in report.get("plan") or []:
         print(f"plan      {printable(sentence)}")
+    for warning in report.get("warnings") or []:
+        print(f"warning   {printable(warning)}")
     for problem in report["problems"]:
         print(f"STOPS     {problem['field']}: {printable(problem['reason'])}")
         if problem.get("hint"):

@@ -1,17 +1,19 @@
 """rung new: a project of one's own, with a comment on every knob."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from tui.commands.arguments import number, positive_int
-from tui.commands.output import Progress
+from tui.commands.output import Progress, print_json
 
 if TYPE_CHECKING:
     from engine.measure.partition import SplitPlan
+    from engine.project.new import NewProject
 
-NO_GROUPS = "none"
+HOW_TO_GROUP = "--group-by COLUMN keeps rows together by another column, --group-by none by none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--documents", metavar="DIR", type=Path, help="texts to answer from")
     parser.add_argument(
         "--group-by", metavar="COLUMN",
-        help="rows equal in it stay in one split (default: one of a usual name, such as document; none: no column)",
+        help="rows equal in it stay in one split (default: found by its name, such as context or user, or as a "
+        "long text that repeats; none: no column)",
     )  # fmt: skip
     parser.add_argument("--time-by", metavar="COLUMN", help="the latest rows by this column are held out")
     parser.add_argument("--label", metavar="COLUMN", help="class label: every split gets its share of each")
@@ -38,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="M", action="append", default=[], help="how answers are scored")
     parser.add_argument("--target", metavar="X", type=number, help="score that is good enough, for example 0.8")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the split (default 0)")
+    parser.add_argument("--json", action="store_true", help="print what was made as one JSON value")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,18 +64,42 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress()
     if args.model is None:
         made.notes.append("no --model given: the model is pocket; name your own in rung.yaml and the recipe")
+    if args.json:
+        print_json(_as_json(made))
+        return 0
+    for warning in made.warnings:
+        progress.line(f"warning: {warning}")
     for note in made.notes:
         progress.line(f"note: {note}")
+    if _can_group(made):
+        progress.line(f"note: {HOW_TO_GROUP}")
     print(made.root)
     file = args.directory / made.recipe
     progress.line(f"next: rung check {file}, then rung run {file}")
     return 0
 
 
+def _can_group(made: "NewProject") -> bool:
+    """Whether the column that rows are kept together by was found, or could have been another one."""
+    return made.groups is not None and (made.groups.found or bool(made.groups.shared))
+
+
+def _as_json(made: "NewProject") -> dict[str, Any]:
+    groups = asdict(made.groups) | {"change": HOW_TO_GROUP} if made.groups is not None else None
+    return {
+        "project": str(made.root),
+        "recipe": made.recipe,
+        "rows": dict(made.rows),
+        "groups": groups,
+        "warnings": made.warnings,
+        "notes": made.notes,
+    }
+
+
 def _plan(args: argparse.Namespace) -> "SplitPlan":
     from pydantic import ValidationError
 
-    from engine.measure.partition import SplitPlan
+    from engine.measure.partition import NO_GROUPS, SplitPlan
 
     try:
         return SplitPlan(

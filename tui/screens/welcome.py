@@ -132,7 +132,7 @@ class WelcomeScreen(RungScreen):
 
             train = Path(answers.train).expanduser() if answers.train else None
             made = write_new_project(Path(answers.folder), answers.model, train)
-            return made.root, made.notes
+            return made.root, [*made.warnings, *made.notes]
 
         self.notify("Making the project …", markup=False, timeout=3)
         self.rung.errand(make, self._made)

@@ -72,22 +72,21 @@ def wizard_errands(root: Path, project: "ProjectSettings", python: str, tell: Te
 def split_rows(root: Path, file: Path) -> list[str]:
     """Divide a file into the project's splits and freeze them; gives what its owner should know."""
     from engine.data.read import read_rows
-    from engine.measure.splits import SplitPlan, make_splits
     from engine.project.load import load_project
+    from engine.project.new import split_into, split_plan
     from engine.project.wizard import change_project, change_recipe
 
     path = file if file.is_absolute() else root / file
     project = load_project(root)
     rows, problems = read_rows(path)
     data = project.data
-    plan = SplitPlan(group_by=data.group_by, time_by=data.time_by, label=data.label)
-    made = make_splits(root, [row.fields for row in rows], plan, {file.name: path})
+    made = split_into(root, [row.fields for row in rows], data, split_plan(data), {file.name: path})
     files = {f"data.{name}": split.file for name, split in made.record.splits.items() if name != "final"}
-    change_project(root, {**files, "data.sources": [file.name]})
+    change_project(root, {**files, "data.sources": [file.name], "data.group_by": made.record.group_by})
     if (root / project.tune.recipe).exists():
         change_recipe(root, project.tune.recipe, {name: made for name, made in files.items() if name != "data.test"})
     left_out = [f"{len(problems)} rows can't be read: the check lists them"] if problems else []
-    return [*made.notes, *left_out]
+    return [*made.warnings, *made.notes, *left_out]
 
 
 def name_documents(root: Path, folder: str) -> list[str]:

@@ -59,11 +59,19 @@ def split_lines(view: "WizardView") -> Content:
     """Rows by split, how often the held-out ones were looked at."""
     rows = view.facts.rows
     if not rows:
-        return Content("No rows are split yet: name a file of examples below, and it is divided and frozen here.")
+        return Content(
+            "No rows are split yet: name a file of examples below, and it is divided and frozen here. Rows of one "
+            "passage, document or user stay together; data.group_by in rung.yaml names another column, or none."
+        )
     words = {"train": "to learn from", "validation": "to choose on", "test": "held out", "final": "sealed"}
     said = " · ".join(f"{words.get(name, name)} {count(number)}" for name, number in rows.items())
+    column = view.project.data.group_by
+    apart = f"\nrows grouped by {printable(column)}" if column is not None else ""
     return Content.assemble(
-        ("rows  ", "$muted"), (said, "bold"), (f"\nheld-out rows looked at {view.facts.looks} times", "$muted")
+        ("rows  ", "$muted"),
+        (said, "bold"),
+        (apart, "$muted"),
+        (f"\nheld-out rows looked at {view.facts.looks} times", "$muted"),
     )
 
 
