@@ -17,7 +17,7 @@ from engine.ladder.entries import Entry, read_entries
 from engine.ladder.examples import EvaluationExample, group_count, load_split, sample
 from engine.ladder.held_out import held_out_facts
 from engine.ladder.judging import judge_figures, judge_words
-from engine.ladder.learned_from import learned_from_held_out
+from engine.ladder.learned_from import learned_from_held_out, shown_held_out
 from engine.ladder.pairs import Measured, compare_candidates
 from engine.ladder.question import Question, Verdict
 from engine.ladder.scoring import kept_scores, score_key
@@ -29,6 +29,7 @@ from engine.measure.metrics.parse import parse_metrics
 from engine.measure.metrics.spec import MetricSpec
 from engine.measure.metrics.summary import aggregate
 from engine.measure.paired import Pair
+from engine.probe.forgot import forgot_words
 from engine.project.load import load_project
 from engine.project.schema import ProjectSettings
 
@@ -70,13 +71,14 @@ def build_board(
     )
     verdict = decide(speakers, Question(main, project.target, project.margin), why_not, rungs_of(project))
     rows = [_row(root, project, main, item) for item in standings]
+    notes = [f"what this model forgot: {words}" for words in _forgotten(rows, verdict.candidate)]
     shown = [_pair(pair) for pair in pairs]
     returns = [break_even_fields(row, rows, shown, project.margin, main.more_is_better) for row in rows]
     return {
         "version": BOARD_VERSION,
         "scoreboard": [row | found for row, found in zip(rows, returns, strict=True)],
         "pairs": shown,
-        "verdict": replace(verdict, reasons=[*verdict.reasons, *([said] if said else [])]).to_json(),
+        "verdict": replace(verdict, reasons=[*verdict.reasons, *notes, *([said] if said else [])]).to_json(),
         "metric": main.key,
         "more_is_better": main.more_is_better,
         "bounds": list(main.bounds) if main.bounds is not None else None,
@@ -91,6 +93,13 @@ def build_board(
             "corrected_for": {rung: n for rung in RUNGS if (n := sum(one.rung == rung for one in speakers)) > 1},
         },
     }
+
+
+def _forgotten(rows: Sequence[Mapping[str, Any]], candidate: str | None) -> list[str]:
+    """What the recommended candidate's training made its model forget, where that was measured."""
+    row = next((row for row in rows if row["candidate"] == candidate), None)
+    words = forgot_words(row) if row is not None and row["rung"] == "tune" else None
+    return [words] if words is not None else []
 
 
 def write_board(root: Path, board: Mapping[str, Any]) -> None:
@@ -152,15 +161,16 @@ def _standing(
             other = aggregate(metric, found)
             others[metric.key] = {"score": other.score, "low": other.low, "high": other.high, "n": other.n}
     leaked = learned_from_held_out(root, entry.spec.run) if entry.spec.run is not None else None
+    leaked = leaked or shown_held_out(root, project, entry.spec.few_shot)
     return _Standing(entry, measured, [answers[example.id] for example in examples], others, leaked)
 
 
 def _speakers(standings: Sequence[_Standing]) -> list[Measured]:
     """Who speaks for each rung: the candidate chosen on the validation rows; where none was, all of the rung's.
 
-    Never one that learned from held-out rows.
+    Never one that learned from held-out rows, nor another model behind an endpoint: that one is a row beside the rungs.
     """
-    honest = [item for item in standings if item.leaked is None]
+    honest = [item for item in standings if item.leaked is None and item.entry.spec.endpoint is None]
     settled = {item.entry.rung for item in honest if item.entry.chosen}
     return [item.measured for item in honest if item.entry.chosen or item.entry.rung not in settled]
 
@@ -168,7 +178,8 @@ def _speakers(standings: Sequence[_Standing]) -> list[Measured]:
 def _without_speaker(standings: Sequence[_Standing], speakers: Sequence[Measured]) -> dict[Rung, str]:
     """The rungs on which every candidate learned from held-out rows."""
     heard = {one.rung for one in speakers}
-    return {item.entry.rung: f"{item.entry.label} {item.leaked}" for item in standings if item.entry.rung not in heard}
+    silent = [item for item in standings if item.entry.rung not in heard and item.leaked is not None]
+    return {item.entry.rung: f"{item.entry.label} {item.leaked}" for item in silent}
 
 
 def _row(root: Path, project: ProjectSettings, metric: MetricSpec, item: _Standing) -> dict[str, Any]:

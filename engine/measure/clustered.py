@@ -34,7 +34,8 @@ def group_sums(values: NDArray[np.float64], numbers: NDArray[np.int64]) -> NDArr
     """The sum of the values of each group: [groups]."""
     import numpy as np
 
-    return np.bincount(numbers, weights=values, minlength=int(numbers.max()) + 1)
+    sums: NDArray[np.float64] = np.bincount(numbers, weights=values, minlength=int(numbers.max()) + 1)
+    return sums
 
 
 def standard_error(values: NDArray[np.float64], numbers: NDArray[np.int64]) -> float:
@@ -42,7 +43,7 @@ def standard_error(values: NDArray[np.float64], numbers: NDArray[np.int64]) -> f
     count = int(numbers.max()) + 1
     if count < 2:
         return math.inf
-    residuals = group_sums(values - values.mean(), numbers)
+    residuals = group_sums(values - float(values.mean()), numbers)
     return math.sqrt(count / (count - 1) * float((residuals**2).sum())) / len(values)
 
 

@@ -13,9 +13,11 @@ from engine.data.read import Problem, read_rows
 from engine.data.shapes import detect_shape, rename_columns
 from engine.errors import EngineError
 from engine.files import write_json_lines_atomic
+from engine.ladder.examples import read_examples
 from engine.ladder.reach import reach_notes
 from engine.measure.group_report import GroupsApart
 from engine.measure.grouping import is_asked_or_answered
+from engine.measure.metrics.recommend import recommended_metric
 from engine.measure.partition import NO_GROUPS
 from engine.measure.splits import MadeSplits, SplitPlan, freeze_files, make_splits
 from engine.project.load import load_project, save_project
@@ -26,6 +28,7 @@ from engine.recipe.schema import DataSettings, Method, ModelSettings
 from engine.retrieval.settings import RetrievalSettings
 
 MOST_TOLD = 5
+MOST_REFERENCES = 5_000
 _METHOD_OF_SHAPE: dict[str, Method] = {"preference": "dpo", "hh": "dpo", "kto": "kto", "text": "cpt"}
 
 
@@ -95,7 +98,7 @@ def write_new_project(
                 model=settings,
                 data=declared,
                 documents=RetrievalSettings(path=_relative(documents, root)) if documents else None,
-                **({"metrics": list(metrics)} if metrics else {}),
+                **({"metrics": list(metrics)} if metrics else _fitting_metric(staging, declared, notes)),
                 target=target,
                 tune=TuneSettings(recipe=recipe),
             ),
@@ -128,6 +131,22 @@ def split_into(
     answers = [column for wanted, column in declared.columns.items() if is_asked_or_answered(wanted)]
     passages = [declared.gold] if declared.gold is not None else []
     return make_splits(project_dir, rows, plan, sources, answers, passages)
+
+
+def _fitting_metric(staging: Path, declared: ProjectData, notes: list[str]) -> dict[str, Any]:
+    """The metric that fits the training rows' answers, for rung.yaml, and why among the notes; {} without answers."""
+    if declared.train is None:
+        return {}
+    try:
+        examples = read_examples(staging / declared.train, declared).examples[:MOST_REFERENCES]
+    except EngineError:
+        return {}  # Running text has no answers; of rows that can't be used rung check says why.
+    found = recommended_metric([example.reference for example in examples])
+    if found is None:
+        return {}
+    metric, why = found
+    notes.append(f"metric {metric if isinstance(metric, str) else metric['name']}: {why} (--metric names another)")
+    return {"metrics": [metric]}
 
 
 def _method_for(staging: Path, declared: ProjectData) -> Method:
