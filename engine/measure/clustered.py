@@ -34,8 +34,14 @@ def group_sums(values: NDArray[np.float64], numbers: NDArray[np.int64]) -> NDArr
     """The sum of the values of each group: [groups]."""
     import numpy as np
 
-    sums: NDArray[np.float64] = np.bincount(numbers, weights=values, minlength=int(numbers.max()) + 1)
-    return sums
+    return np.bincount(numbers, weights=values, minlength=int(numbers.max()) + 1).astype(np.float64)
+
+
+def group_sizes(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How many rows each group has: [groups]."""
+    import numpy as np
+
+    return np.bincount(numbers).astype(np.float64)
 
 
 def standard_error(values: NDArray[np.float64], numbers: NDArray[np.int64]) -> float:
@@ -43,13 +49,13 @@ def standard_error(values: NDArray[np.float64], numbers: NDArray[np.int64]) -> f
     count = int(numbers.max()) + 1
     if count < 2:
         return math.inf
-    residuals = group_sums(values - float(values.mean()), numbers)
+    residuals = group_sums(values - values.mean(), numbers)
     return math.sqrt(count / (count - 1) * float((residuals**2).sum())) / len(values)
 
 
 def degrees_of_freedom(numbers: NDArray[np.int64]) -> int:
     """Groups less one, fewer where some are much larger than the others (their share decides): at least 1."""
-    sizes = group_sums(numbers * 0.0 + 1.0, numbers)
+    sizes = group_sizes(numbers)
     effective = float(sizes.sum() ** 2 / (sizes**2).sum())
     return max(1, math.floor(effective + 1e-9) - 1)
 
@@ -57,7 +63,7 @@ def degrees_of_freedom(numbers: NDArray[np.int64]) -> int:
 def effective_rows(right: NDArray[np.float64], numbers: NDArray[np.int64], confidence: float) -> float:
     """How many independent rows say as much of the share of right answers; never more than there are."""
     n, share = len(right), float(right.mean())
-    sizes = group_sums(right * 0.0 + 1.0, numbers)
+    sizes = group_sizes(numbers)
     alike = 1 + (float((sizes**2).sum()) / n - 1) * _PRIOR_CORRELATION
     independent = share * (1 - share) / n
     count = len(sizes)

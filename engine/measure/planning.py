@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.measure.clustered import group_sums
+from engine.measure.clustered import group_sizes, group_sums
 from engine.measure.distributions import normal_quantile, two_sided_z
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _resampled(
     if numbers is None:
         drawn = values[generator.integers(0, len(values), (DRAWS, len(values)))]
         return drawn.mean(axis=1), drawn.var(axis=1, ddof=1 if len(values) > 1 else 0)
-    sums, sizes = group_sums(values, numbers), group_sums(values * 0.0 + 1.0, numbers)
+    sums, sizes = group_sums(values, numbers), group_sizes(numbers)
     picked = generator.integers(0, len(sums), (DRAWS, len(sums)))
     means = sums[picked].sum(axis=1) / sizes[picked].sum(axis=1)
     residuals = sums[picked] - means[:, None] * sizes[picked]
