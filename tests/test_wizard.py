@@ -219,3 +219,12 @@ def test_after_a_climb_the_advice_is_the_verdicts_and_retrieval_is_not_mended_fo
     assert ("fix_retrieval" in [one.action for one in advice]) == (gold is not None)
     assert "the best is the prompt with 0.100 [0.060, 0.160] on 160" in advice[-1].evidence
     assert not {"stop", "prompt", "not_tune"} & {one.action for one in advice}
+
+
+def test_too_few_held_out_rows_for_the_target_are_said_before_anything_is_measured(tmp_path: Path) -> None:
+    from tests.ladder_project import make_project
+
+    project = make_project(tmp_path, Path("pocket"), counts=(10, 5, 20), metrics=["exact_match"], target=0.9)
+    first = gather_facts(tmp_path, project).advice[0]
+    assert first.action == "more_examples"
+    assert first.evidence == "20 held-out rows can't show a score of 0.9, even if every answer is right; 35 rows could"

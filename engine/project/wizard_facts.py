@@ -10,6 +10,7 @@ from engine.errors import EngineError
 from engine.ladder.advice import advise
 from engine.ladder.advice_facts import Advice, DataFacts, Evidence, LearningGain, MachineFacts, Reading, verdict_facts
 from engine.ladder.board import BOARD_FILE, read_board
+from engine.ladder.reach import reach_notes
 from engine.measure.intervals import Estimate
 from engine.measure.split_record import is_frozen, read_splits
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from engine.project.schema import ProjectSettings
 
 MOST_DOCUMENTS = 100_000
+HOLD_OUT_MORE = "Hold out more rows before you measure, or expect less of the score."
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ def gather_facts(
     )
     evidence = _evidence(board, _reading(measured, project))
     advice = advise(project.situation.wants, data, MachineFacts(dict(fits or {})), evidence, project.target)
+    if evidence.verdict is None:
+        short = [Advice("more_examples", HOLD_OUT_MORE, note) for note in reach_notes(root, project)]
+        advice = [*short, *advice]
     return Facts(rows, looks, documents, board, measured, advice)
 
 

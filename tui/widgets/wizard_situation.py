@@ -28,7 +28,7 @@ class SituationPage(WizardPage):
         "Why here: what you want decides what is worth trying. Fine-tuning is rarely the right first move, so the "
         "ladder goes prompt, then RAG, then fine-tuning, and stops where it is good enough."
     )
-    ACTIONS = ("prompt", "rag", "tune", "distil", "preference", "not_tune", "climb", "stop", "target")
+    ACTIONS = ("prompt", "rag", "tune", "distil", "preference", "not_tune", "climb", "stop", "target", "more_examples")
 
     def compose_fields(self) -> ComposeResult:
         yield MarkList(WANTS, id="wants")

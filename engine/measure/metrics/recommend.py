@@ -35,7 +35,8 @@ def recommended_metric(references: Sequence[str]) -> tuple[Any, str] | None:
     if long <= _SHORT_WORDS:
         return "normalized_match", f"{words}: short answers are right or wrong, but for capitals, articles, punctuation"
     if middle <= _SENTENCE_WORDS:
-        return "token_f1", f"{words}: so long an answer is hardly ever word for word the same, its words are compared"
+        why = f"{words}, one in ten {long:,} or more: such answers are hardly ever word for word the same"
+        return "token_f1", f"{why}, so their words are compared"
     return "rouge_l", f"{words}: long free text is compared by its common sequence of words; a judge may say more"
 
 
