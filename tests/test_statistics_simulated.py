@@ -9,7 +9,7 @@ from engine.measure.intervals import estimate, graded_intervals, wilson
 from engine.measure.paired import compare, mean_difference_interval, non_inferior
 from engine.measure.paired_proportions import mcnemar_p, tango_intervals
 from engine.measure.permutation import sign_flip_p_values
-from engine.measure.power import examples_for_difference, examples_for_target, examples_to_settle
+from engine.measure.power import examples_for_target, examples_to_settle
 from engine.measure.sample_size import (
     mcnemar_examples,
     mean_examples,
@@ -171,7 +171,9 @@ def test_questions_that_no_number_of_examples_settles() -> None:
 
 def test_planning_from_scores() -> None:
     a, b = [1] * 30 + [0] * 4 + [1] * 6, [1] * 30 + [1] * 4 + [0] * 6
-    assert examples_for_difference(a, b) == mcnemar_examples(6 / 40, 4 / 40)
+    better = examples_to_settle(b, a, margin=0.01)
+    assert better is not None and better.likely == mcnemar_examples(4 / 40, 6 / 40)
+    assert non_inferiority_examples(4 / 40, 6 / 40, 0.01) is None
     found = examples_for_target(a, 0.8)
     assert found is not None and found.likely == target_examples(0.9, 0.8)
     graded = [0.9, 0.7, 0.8, 1.0] * 10

@@ -1,15 +1,18 @@
-"""A score and how sure it is: Wilson's interval for right/wrong, BCa with a floor for graded scores."""
+"""A score and how sure it is: Wilson's interval for right/wrong, BCa with a floor for graded scores.
+
+Rows that come in groups get clustered intervals: see `engine.measure.clustered`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import EngineError
 from engine.measure.bootstrap import RESAMPLES, bca_intervals
-from engine.measure.clustered import design_effect, effective_rows, group_numbers, half_width
+from engine.measure.clustered import Clustering, clustering_of_mean, groups_of
 from engine.measure.distributions import two_sided_z
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ ZERO_TO_ONE: Bounds = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score over n examples with its interval; `groups` is their number where the examples come in groups."""
+    """A score over n examples with its interval; `groups` says how many groups they are in, None without groups."""
 
     score: float
     low: float
@@ -37,62 +40,47 @@ def estimate(
     confidence: float = 0.95,
     seed: int = 0,
     bounds: Bounds | None = ZERO_TO_ONE,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[str | None] | None = None,
 ) -> Estimate:
     """The mean of the values with its interval: Wilson's where all are 0 or 1, otherwise BCa.
 
     `bounds` are the metric's lowest and highest possible value, None where it has none. `groups` names each value's
-    group: values of one group say less than independent ones, so the interval is wider, never narrower. Raises
+    group: rows of one group are alike, and the interval is as much wider as they were found to be. Raises
     EngineError for no values, for values that are not finite, and for a single graded value of an unbounded metric.
     """
     checked = finite_values(values)
     n = len(checked)
-    if (numbers := group_numbers(groups, n)) is not None:
-        return _in_groups(checked, numbers, estimate(values, confidence, seed, bounds), confidence, bounds)
     score = float(checked.mean())
+    found = groups_of(groups)
+    clustering = clustering_of_mean(checked, found, confidence) if found else None
+    num_groups = found.count if found else None
     if is_right_or_wrong(checked):
         low, high = wilson(round(checked.sum()), n, confidence)
-        return Estimate(score, low, high, n)
+        if clustering:
+            # Korn and Graubard (1998): as many independent answers as these are worth; and t for z.
+            low, high = wilson_interval(score, clustering.effective_n, clustering.t)
+        return Estimate(score, low, high, n, groups=num_groups)
     if n == 1 and not _within(checked, bounds):
         raise EngineError("one example gives no interval for an unbounded metric", hint="score at least two examples")
     lows, highs = graded_intervals(checked[None, :], confidence, seed, bounds)
-    return Estimate(score, float(lows[0]), float(highs[0]), n, "bca")
+    low, high = float(lows[0]), float(highs[0])
+    if clustering:
+        low, high = clustered_interval(score, low, high, clustering, confidence, bounds)
+    return Estimate(score, low, high, n, "bca", num_groups)
 
 
-def _in_groups(
-    values: NDArray[np.float64],
-    numbers: NDArray[np.int64],
-    independent: Estimate,
-    confidence: float,
-    bounds: Bounds | None,
-) -> Estimate:
-    """The interval of values that come in groups: at least as wide as that of independent ones."""
-    import numpy as np
-
-    n, mean = len(values), independent.score
-    if is_right_or_wrong(values):
-        rows = effective_rows(values, numbers, confidence)
-        low, high = wilson(mean * rows, rows, confidence)
-    else:
-        half = half_width(values, numbers, confidence)
-        low, high = mean - half, mean + half
-        if bounds is not None and _within(values, bounds):
-            unseen = unseen_share(max(1.0, n / design_effect(values, numbers)), confidence)
-            low = max(bounds[0], min(low, mean - unseen * (mean - bounds[0])))
-            high = min(bounds[1], max(high, mean + unseen * (bounds[1] - mean)))
-    low, high = min(low, independent.low), max(high, independent.high)
-    return replace(independent, low=low, high=high, groups=int(np.max(numbers)) + 1)
-
-
-def wilson(right: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(right: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval (1927) of a proportion: `right` of n. It never leaves 0 to 1, and covers at small n."""
-    z = two_sided_z(confidence)
-    share = right / n
+    return wilson_interval(right / n, n, two_sided_z(confidence))
+
+
+def wilson_interval(share: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of a share of n answers, n not necessarily whole, that reaches z standard errors."""
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     # At 0 and n the ends are exactly 0 and 1; rounding must not move them past the score.
-    low = 0.0 if right <= 0 else max(0.0, centre - half)
-    high = 1.0 if right >= n else min(1.0, centre + half)
+    low = 0.0 if share <= 0 else max(0.0, centre - half)
+    high = 1.0 if share >= 1 else min(1.0, centre + half)
     return low, high
 
 
@@ -115,6 +103,18 @@ def graded_intervals(
     lows = np.minimum(lows, means - unseen * (means - bounds[0]))
     highs = np.maximum(highs, means + unseen * (bounds[1] - means))
     return lows, highs
+
+
+def clustered_interval(
+    score: float, low: float, high: float, clustering: Clustering, confidence: float, bounds: Bounds | None
+) -> tuple[float, float]:
+    """An interval for independent rows made wider for groups, with the floor of as many rows as they are worth."""
+    low, high = clustering.widened(score, low, high, confidence)
+    if bounds is None:
+        return low, high
+    unseen = unseen_share(clustering.effective_n, confidence)
+    low, high = min(low, score - unseen * (score - bounds[0])), max(high, score + unseen * (bounds[1] - score))
+    return max(low, min(bounds[0], score)), min(high, max(bounds[1], score))
 
 
 def unseen_share(n: float, confidence: float) -> float:

@@ -22,25 +22,31 @@ def mcnemar_p(a_only: int, b_only: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def tango_interval(a_only: float, b_only: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def tango_interval(
+    a_only: float, b_only: float, n: float, confidence: float = 0.95, z: float | None = None
+) -> tuple[float, float]:
     """The score interval (Tango 1998) of the difference of two paired proportions, (a_only - b_only) / n.
 
     The differences that the score test would not reject. With no discordant pair at all it is still as wide as n
-    examples deserve.
+    examples deserve. `z`, where given, is how many standard errors it reaches, in place of `confidence`.
     """
     import numpy as np
 
-    low, high = tango_intervals(np.array([float(a_only)]), np.array([float(b_only)]), n, confidence)
+    low, high = tango_intervals(np.array([float(a_only)]), np.array([float(b_only)]), n, confidence, z)
     return float(low[0]), float(high[0])
 
 
 def tango_intervals(
-    a_only: NDArray[np.float64], b_only: NDArray[np.float64], n: int, confidence: float = 0.95
+    a_only: NDArray[np.float64],
+    b_only: NDArray[np.float64],
+    n: float,
+    confidence: float = 0.95,
+    z: float | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`tango_interval` of many pairs of counts at once: low ends and high ends."""
     import numpy as np
 
-    z = two_sided_z(confidence)
+    z = two_sided_z(confidence) if z is None else z
     ends = []
     for bound in (-1.0, 1.0):
         outside, inside = np.full(len(a_only), bound), (a_only - b_only) / n
@@ -54,7 +60,7 @@ def tango_intervals(
 
 
 def tango_score(
-    a_only: NDArray[np.float64], b_only: NDArray[np.float64], n: int, difference: NDArray[np.float64] | float
+    a_only: NDArray[np.float64], b_only: NDArray[np.float64], n: float, difference: NDArray[np.float64] | float
 ) -> NDArray[np.float64]:
     """Tango's score statistic for a supposed true difference: standard normal if it is the true one. Broadcasts."""
     import numpy as np

@@ -22,47 +22,99 @@ _MOST_EXACT = 5_000
 
 def mcnemar_examples(a_only: float, b_only: float, power: float = POWER, confidence: float = 0.95) -> int | None:
     """How many examples the exact McNemar test needs, given the shares that only a, and only b, gets right."""
-    gap, discordant = abs(a_only - b_only), a_only + b_only
-    if gap == 0:
+    if a_only == b_only:
         return None
-    z_alpha, z_beta = two_sided_z(confidence), normal_quantile(power)
-    # Connor (1987), for the start of the search and for sizes at which it is exact enough.
-    root = z_alpha * math.sqrt(discordant) + z_beta * math.sqrt(max(discordant - gap * gap, 0.0))
-    return _smallest(lambda n: _mcnemar_power(n, a_only, b_only, 1 - confidence), power, (root / gap) ** 2)
+    start = _only(mcnemar_approximate, a_only, b_only, power, confidence)
+    return _smallest(lambda n: _mcnemar_power(n, a_only, b_only, 1 - confidence), power, start)
 
 
 def non_inferiority_examples(
     a_only: float, b_only: float, margin: float, power: float = POWER, confidence: float = 0.95
 ) -> int | None:
     """How many examples put Tango's interval of a - b above -margin, for these shares of discordant examples."""
-    gap = a_only - b_only + margin
-    if gap <= 0:
+    if a_only - b_only + margin <= 0:
         return None
-    z_alpha, z_beta = two_sided_z(confidence), normal_quantile(power)
-    variance = max(a_only + b_only - (a_only - b_only) ** 2, 0.0)
-    # Without discordant examples the interval still reaches down to -z² / (n + z²).
-    start = max((z_alpha + z_beta) ** 2 * variance / gap**2, z_alpha**2 * (1 - margin) / margin if margin > 0 else 0.0)
-    return _smallest(lambda n: _non_inferiority_power(n, a_only, b_only, margin, z_alpha), power, start)
+    z = two_sided_z(confidence)
+    start = _only(non_inferiority_approximate, a_only, b_only, margin, power, confidence)
+    return _smallest(lambda n: _non_inferiority_power(n, a_only, b_only, margin, z), power, start)
 
 
 def target_examples(rate: float, target: float, power: float = POWER, confidence: float = 0.95) -> int | None:
     """How many examples put Wilson's interval of a true `rate` wholly on its side of the target."""
-    gap = abs(rate - target)
-    if gap == 0:
+    if rate == target:
         return None
-    z_alpha, z_beta = two_sided_z(confidence), normal_quantile(power)
-    root = z_alpha * math.sqrt(max(target * (1 - target), 0.0)) + z_beta * math.sqrt(rate * (1 - rate))
-    return _smallest(lambda n: _target_power(n, rate, target, z_alpha), power, (root / gap) ** 2)
+    z = two_sided_z(confidence)
+    start = _only(target_approximate, rate, target, power, confidence)
+    return _smallest(lambda n: _target_power(n, rate, target, z), power, start)
 
 
 def mean_examples(gap: float, deviation: float, power: float = POWER, confidence: float = 0.95) -> int | None:
     """How many examples tell a mean that lies `gap` away from a threshold, at this standard deviation."""
-    if gap == 0:
-        return None
+    needed = _only(mean_approximate, gap, deviation, power, confidence)
+    return math.ceil(needed) if needed <= MOST_EXAMPLES else None
+
+
+def mcnemar_approximate(
+    a_only: NDArray[np.float64], b_only: NDArray[np.float64], power: float = POWER, confidence: float = 0.95
+) -> NDArray[np.float64]:
+    """`mcnemar_examples` by the normal approximation (Connor 1987), of many shares at once; inf where it is None."""
+    import numpy as np
+
+    gap, discordant = np.abs(a_only - b_only), a_only + b_only
+    root = two_sided_z(confidence) * np.sqrt(discordant)
+    root = root + normal_quantile(power) * np.sqrt(np.maximum(discordant - gap * gap, 0.0))
+    return _squared_ratio(root, gap)
+
+
+def non_inferiority_approximate(
+    a_only: NDArray[np.float64],
+    b_only: NDArray[np.float64],
+    margin: float,
+    power: float = POWER,
+    confidence: float = 0.95,
+) -> NDArray[np.float64]:
+    """`non_inferiority_examples` by the normal approximation, of many shares at once; inf where it is None."""
+    import numpy as np
+
+    z_alpha, z_beta = two_sided_z(confidence), normal_quantile(power)
+    variance = np.maximum(a_only + b_only - (a_only - b_only) ** 2, 0.0)
+    needed = _squared_ratio((z_alpha + z_beta) * np.sqrt(variance), np.maximum(a_only - b_only + margin, 0.0))
+    # Without discordant examples the interval still reaches down to -z² / (n + z²).
+    fewest = z_alpha**2 * (1 - margin) / margin if margin > 0 else 0.0
+    return np.maximum(needed, fewest)
+
+
+def target_approximate(
+    rates: NDArray[np.float64], target: float, power: float = POWER, confidence: float = 0.95
+) -> NDArray[np.float64]:
+    """`target_examples` by the normal approximation, of many rates at once; inf where it is None."""
+    import numpy as np
+
+    root = two_sided_z(confidence) * math.sqrt(max(target * (1 - target), 0.0))
+    return _squared_ratio(root + normal_quantile(power) * np.sqrt(rates * (1 - rates)), np.abs(rates - target))
+
+
+def mean_approximate(
+    gaps: NDArray[np.float64], deviation: float, power: float = POWER, confidence: float = 0.95
+) -> NDArray[np.float64]:
+    """`mean_examples` of many gaps at once, not rounded; inf where it is None."""
     z_alpha, z_beta = two_sided_z(confidence), normal_quantile(power)
     # The last term is Guenther's correction for estimating the deviation (1981).
-    needed = ((z_alpha + z_beta) * deviation / gap) ** 2 + z_alpha**2 / 2
-    return math.ceil(needed) if needed <= MOST_EXAMPLES else None
+    return _squared_ratio((z_alpha + z_beta) * deviation + 0 * gaps, abs(gaps)) + z_alpha**2 / 2
+
+
+def _squared_ratio(root: NDArray[np.float64], gap: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    reached = gap > 0
+    return np.where(reached, (root / np.where(reached, gap, 1.0)) ** 2, np.inf)
+
+
+def _only(approximate: Callable[..., NDArray[np.float64]], *values: float) -> float:
+    """One number from a function of many at once."""
+    import numpy as np
+
+    return float(approximate(*(np.float64(value) for value in values)))
 
 
 def _smallest(power_at: Callable[[int], float], power: float, approximate: float) -> int | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.measure.bootstrap import RESAMPLES, affordable, bca_interval, resample_weights
-from engine.measure.clustered import degrees_of_freedom, group_numbers
-from engine.measure.distributions import student_t_quantile
-from engine.measure.intervals import Estimate, unseen_share
+from engine.measure.clustered import Clustering, Groups, clustering, groups_of, uncommon
+from engine.measure.intervals import Estimate, clustered_interval, unseen_share
 from engine.measure.paired import Difference
 
 if TYPE_CHECKING:
@@ -22,12 +20,12 @@ def macro_f1(
     expected: Sequence[str],
     confidence: float = 0.95,
     seed: int = 0,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[str | None] | None = None,
     resamples: int = RESAMPLES,
 ) -> Estimate:
     """Mean of the F1 of every label that is expected somewhere; BCa interval with the floor of graded scores.
 
-    Where examples come in groups, the interval is at least as wide as the jackknife over whole groups says.
+    With `groups` it is as much wider as the jackknife of whole groups is than that of single examples.
     """
     import numpy as np
 
@@ -38,11 +36,12 @@ def macro_f1(
     low, high = bca_interval(observed, replicates, _leave_one_out(hits), confidence)
     unseen = unseen_share(n, confidence)
     low, high = min(low, observed - unseen * observed), max(high, observed + unseen * (1 - observed))
-    if (numbers := group_numbers(groups, n)) is None:
+    found = groups_of(groups)
+    if found is None:
         return Estimate(observed, low, high, n, "bca")
-    half = _group_half_width(_leave_groups_out(hits, numbers), confidence, numbers)
-    low, high = max(0.0, min(low, observed - half)), min(1.0, max(high, observed + half))
-    return Estimate(observed, low, high, n, "bca", int(numbers.max()) + 1)
+    spread = _clustering(_leave_one_out(hits), _leave_group_out(hits, found), found, confidence)
+    low, high = clustered_interval(observed, low, high, spread, confidence, (0.0, 1.0))
+    return Estimate(observed, low, high, n, "bca", found.count)
 
 
 def compare_macro_f1(
@@ -51,14 +50,14 @@ def compare_macro_f1(
     expected: Sequence[str],
     confidence: float = 0.95,
     seed: int = 0,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[str | None] | None = None,
     resamples: int = RESAMPLES,
 ) -> Difference:
     """The difference of two candidates' macro-F1 on the same examples.
 
     p by approximate randomisation (Noreen 1989): were they equally good, each pair of predictions might as well have
-    been swapped. The interval is the paired bootstrap's BCa, with the floor of graded differences. Where examples come
-    in groups, whole groups are swapped, and the interval is at least as wide as the jackknife over them says.
+    been swapped. The interval is the paired bootstrap's BCa, with the floor of graded differences. With `groups`, whole
+    groups are swapped, and the interval is wider as in `macro_f1`.
     """
     import numpy as np
 
@@ -70,18 +69,17 @@ def compare_macro_f1(
     low, high = bca_interval(observed, replicates, _leave_one_out(a) - _leave_one_out(b), confidence)
     unseen = unseen_share(n, confidence)
     low, high = min(low, observed - unseen * (1 + observed)), max(high, observed + unseen * (1 - observed))
+    found = groups_of(groups)
+    if found:
+        rows = _leave_one_out(a) - _leave_one_out(b)
+        spread = _clustering(rows, _leave_group_out(a, found) - _leave_group_out(b, found), found, confidence)
+        low, high = clustered_interval(observed, low, high, spread, confidence, (-1.0, 1.0))
     a_right, b_right = (
         np.array([p == e for p, e in zip(side, expected, strict=True)]) for side in (a_predicted, b_predicted)
     )
     a_better, b_better = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
-    p = _swap_p(a, b, observed, seed, resamples)
-    if (numbers := group_numbers(groups, n)) is None:
-        return Difference(observed, low, high, p, n, a_better, b_better)
-    left_out = _leave_groups_out(a, numbers) - _leave_groups_out(b, numbers)
-    half = _group_half_width(left_out, confidence, numbers)
-    low, high = max(-1.0, min(low, observed - half)), min(1.0, max(high, observed + half))
-    p = max(p, _swap_p(a, b, observed, seed, resamples, numbers))
-    return Difference(observed, low, high, p, n, a_better, b_better, len(left_out))
+    p = _swap_p(a, b, observed, seed, resamples, found)
+    return Difference(observed, low, high, p, n, a_better, b_better, found.count if found else None)
 
 
 def _hits(predicted: Sequence[str], expected: Sequence[str], known: Sequence[str]) -> NDArray[np.float64]:
@@ -114,23 +112,30 @@ def _leave_one_out(hits: NDArray[np.float64]) -> NDArray[np.float64]:
     return _mean_f1(totals[0], totals[1] + totals[2])
 
 
-def _leave_groups_out(hits: NDArray[np.float64], numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Macro-F1 without each group: [groups]."""
+def _leave_group_out(hits: NDArray[np.float64], groups: Groups) -> NDArray[np.float64]:
+    totals = hits.sum(axis=1, keepdims=True) - _by_group(hits, groups)
+    return _mean_f1(totals[0], totals[1] + totals[2])
+
+
+def _by_group(hits: NDArray[np.float64], groups: Groups) -> NDArray[np.float64]:
+    """The hits summed over each group's examples: [3, groups, labels]."""
     import numpy as np
 
-    count = int(numbers.max()) + 1
-    member = np.zeros((count, len(numbers)))
-    member[numbers, np.arange(len(numbers))] = 1.0
-    return _f1(1.0 - member, hits)
+    summed = np.zeros((hits.shape[0], groups.count, hits.shape[2]))
+    for part, own in zip(summed, hits, strict=True):
+        np.add.at(part, groups.of_row, own)
+    return summed
 
 
-def _group_half_width(left_out: NDArray[np.float64], confidence: float, numbers: NDArray[np.int64]) -> float:
-    """Half of the jackknife's interval over groups (Tukey), with Student's t."""
-    count = len(left_out)
-    if count < 2:
-        return math.inf
-    error = math.sqrt((count - 1) / count * float(((left_out - left_out.mean()) ** 2).sum()))
-    return student_t_quantile(0.5 + confidence / 2, degrees_of_freedom(numbers)) * error
+def _clustering(
+    rows: NDArray[np.float64], by_group: NDArray[np.float64], groups: Groups, confidence: float
+) -> Clustering:
+    """What the groups do, from the values with one example left out [n] and with one group left out [groups]."""
+    return clustering(_jackknife_variance(rows), _jackknife_variance(by_group), uncommon(rows), groups, confidence)
+
+
+def _jackknife_variance(left_out: NDArray[np.float64]) -> float:
+    return float(((left_out - left_out.mean()) ** 2).sum()) * (len(left_out) - 1) / len(left_out)
 
 
 def _resamples(n: int, seed: int, resamples: int) -> list[NDArray[np.float64]]:
@@ -140,23 +145,17 @@ def _resamples(n: int, seed: int, resamples: int) -> list[NDArray[np.float64]]:
 
 
 def _swap_p(
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-    observed: float,
-    seed: int,
-    swaps: int,
-    numbers: NDArray[np.int64] | None = None,
+    a: NDArray[np.float64], b: NDArray[np.float64], observed: float, seed: int, swaps: int, groups: Groups | None
 ) -> float:
-    """The share of random swaps, of examples or of whole groups (`numbers`), with a difference as large."""
     import numpy as np
 
+    if groups:
+        a, b = _by_group(a, groups), _by_group(b, groups)
     n = a.shape[1]
-    owners = np.arange(n) if numbers is None else numbers
     generator = np.random.default_rng(seed)
     total, at_least = affordable(swaps, n), 0
     for start in range(0, total, 1_000):
-        count = min(1_000, total - start)
-        swapped = generator.integers(0, 2, (count, int(owners.max()) + 1)).astype(np.float64)[:, owners]
+        swapped = generator.integers(0, 2, (min(1_000, total - start), n)).astype(np.float64)
         kept = 1 - swapped
         a_mixed = [kept @ own + swapped @ other for own, other in zip(a, b, strict=True)]
         b_mixed = [kept @ own + swapped @ other for own, other in zip(b, a, strict=True)]
