@@ -59,9 +59,9 @@ def compare(
     """Compare two candidates' scores on the same examples, in the same order.
 
     Right/wrong: exact McNemar test, Tango's interval. Graded: sign-flip test, Student's t interval with a floor.
-    The tests are what tells candidates apart: McNemar's is conservative, so an interval may exclude 0 while p > 0.05.
-    With `groups`, the name of each example's group, whole groups' signs are flipped too, and the interval is a clustered
-    one: neither claims more than without groups. Raises EngineError where the lengths differ, or a score is missing.
+    `groups` names each example's group: whole groups' signs are flipped too then, and the interval is a clustered one;
+    neither claims more than without groups. What is shown takes test and interval together (`shown_worse`). Raises
+    EngineError where the lengths differ, or a score is missing.
     """
     a, b = finite_values(a_values), finite_values(b_values)
     if len(a) != len(b):
