@@ -55,14 +55,19 @@ SCHEMA = {"type": "object", "required": ["age"], "properties": {"age": {"type": 
         ("numeric", "1 1/2 cups", "1.5", 1),
         ("numeric", "on 1/2/2010", "2010", 1),
         ("numeric", "1/0", "1", 0),
-        ("numeric", "1,234", "1,234", 1),  # the same writing is the same number, whichever it is
-        ("numeric", "2", "1.234", 0),
-        ("numeric", "1234", "1.234", None),  # depends on the convention: not guessed
+        ("numeric", "1,234", "1234", 1),  # of the answer, either reading counts
+        ("numeric", "2", "1.234", None),  # a reference that depends on the convention is not guessed
+        ("numeric", "1234", "1.234", None),
+        ("numeric", "9" * 5000, "9", 0),
+        ("numeric", "1/" + "9" * 5000, "9", 0),
         ({"name": "numeric", "decimals": "comma"}, "1234", "1.234", 1),
         ({"name": "numeric", "decimals": "point"}, "1234", "1.234", 0),
         ("normalized_match", "The Eiffel Tower.", "eiffel tower", 1),
         ("normalized_match", "caf\u0065\u0301", "Caf\u00e9", 1),
         ("normalized_match", "two words", "words two", 0),
+        ("normalized_match", "10.5", "105", 0),
+        ("normalized_match", "-5", "5", 0),
+        ("normalized_match", "It's", "its", 1),
         ("normalized_match", "The", "A", 0),
         ("normalized_match", "The", "the", 0),
         ("contains", "in 2010", "1", 0),
@@ -73,6 +78,13 @@ SCHEMA = {"type": "object", "required": ["age"], "properties": {"age": {"type": 
         ({"name": "label_accuracy", "labels": ["positive", "negative"]}, "It is not positive.", "positive", 0),
         ({"name": "label_accuracy", "labels": ["positive", "negative"]}, "isn't really positive", "positive", 0),
         ({"name": "label_accuracy", "labels": ["positive", "negative"]}, "not negative, it is positive", "positive", 1),
+        (
+            {"name": "label_accuracy", "labels": ["positive", "negative"]},
+            "I do not think it is positive",
+            "positive",
+            0,
+        ),
+        ({"name": "label_accuracy", "labels": ["positive", "negative"]}, "it is non-positive", "positive", 0),
         ({"name": "label_accuracy", "labels": ["spam", "not spam"]}, "this is not spam", "not spam", 1),
         ("json_valid", '{"a": [1, null]}', "", 1),
         ("json_valid", 'Sure: {"a": 1}', "", 0),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.ladder.reach import fewest_rows, highest_target, out_of_reach, reach_notes
-from engine.measure.intervals import wilson
+from engine.ladder.reach import fewest_groups, fewest_rows, highest_target, out_of_reach, reach_notes
+from engine.measure.intervals import estimate, wilson
 from engine.measure.metrics.parse import parse_metric
 from tests.ladder_project import make_project
 
@@ -18,6 +18,17 @@ def test_the_fewest_rows_on_which_a_perfect_score_clears_the_target(target: floa
     assert out_of_reach(metric, target, rows) is None
     assert f"{rows - 1:,} held-out rows can't show a score of {target:g}" in str(out_of_reach(metric, target, rows - 1))
     assert f"{rows:,} rows could" in str(out_of_reach(metric, target, rows - 1))
+
+
+@pytest.mark.parametrize("target", [0.7, 0.8, 0.9, 0.95])
+def test_the_fewest_groups_too(target: float) -> None:
+    fewest = fewest_groups(target)
+    assert fewest is not None and fewest > (fewest_rows(target) or 0)
+    for groups, reached in ((fewest, True), (fewest - 1, False)):
+        owners = [str(number) for number in range(groups) for _ in range(5)]
+        assert (estimate([1.0] * len(owners), groups=owners).low >= target) is reached
+    said = str(out_of_reach(parse_metric("exact_match"), target, 5 * (fewest - 1), fewest - 1))
+    assert f"in {fewest - 1:,} groups can't show" in said and f"{fewest:,} groups could" in said
 
 
 def test_what_has_no_perfect_score_is_left_alone() -> None:

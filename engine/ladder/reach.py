@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.ladder.examples import group_count, load_split, sample
-from engine.measure.distributions import two_sided_z
+from engine.measure.distributions import student_t_quantile, two_sided_z
 from engine.measure.intervals import ZERO_TO_ONE
 from engine.measure.metrics.parse import parse_metrics
 from engine.measure.metrics.spec import MetricSpec
@@ -23,28 +23,37 @@ def fewest_rows(target: float) -> int | None:
     return max(1, math.ceil(z_squared * target / (1 - target) - 1e-9))
 
 
-def highest_target(rows: int) -> float:
-    """The highest target that a perfect score on so many rows clears."""
-    return rows / (rows + two_sided_z(0.95) ** 2)
+def fewest_groups(target: float) -> int | None:
+    """The same in groups of rows: where all answers are alike a group says no more than one row, and t is wider than z.
+
+    None for a target that no number can show.
+    """
+    if target >= 1:
+        return None
+    fewest = max(2, fewest_rows(target) or 2)
+    while highest_target(fewest, grouped=True) < target:
+        fewest += 1
+    return fewest
+
+
+def highest_target(units: int, grouped: bool = False) -> float:
+    """The highest target that a perfect score on so many rows, or groups of rows, clears."""
+    reach = student_t_quantile(0.975, max(1, units - 1)) if grouped else two_sided_z(0.95)
+    return units / (units + reach**2)
 
 
 def out_of_reach(metric: MetricSpec, target: float | None, rows: int, groups: int | None = None) -> str | None:
-    """Why no rung can be shown to reach the target on these rows, and how many it takes; None where one can.
-
-    Rows of one group count as one at worst, so it is the groups that have to be enough.
-    """
+    """Why no rung can be shown to reach the target on these rows, and how many it takes; None where one can."""
     if target is None or metric.bounds != ZERO_TO_ONE or not metric.more_is_better or not 0 <= target <= 1:
         return None
-    fewest, units = fewest_rows(target), rows if groups is None else groups
+    fewest, units = (fewest_rows(target), rows) if groups is None else (fewest_groups(target), groups)
     if fewest is not None and units >= fewest:
         return None
     there = f"{rows:,} held-out {'row' if rows == 1 else 'rows'}" + (f" in {groups:,} groups" if groups else "")
     if fewest is None:
         return f"no number of held-out rows can show a score of {target:g}: every interval reaches below it"
     more = f"{fewest:,} {'groups' if groups is not None else 'rows'} could"
-    # With groups a perfect score may still clear it: answers that are all right vary nowhere, within groups or between.
-    certain = "may not be able to show" if groups is not None and rows >= fewest else "can't show"
-    return f"{there} {certain} a score of {target:g}, even if every answer is right; {more}"
+    return f"{there} can't show a score of {target:g}, even if every answer is right; {more}"
 
 
 def reach_notes(root: Path, project: ProjectSettings) -> list[str]:
@@ -60,7 +69,7 @@ def reach_notes(root: Path, project: ProjectSettings) -> list[str]:
     rows, groups = len(examples), group_count(examples)
     if (said := out_of_reach(metric, project.target, rows, groups)) is not None:
         return [said]
-    highest = highest_target(rows if groups is None else groups)
+    highest = highest_target(rows) if groups is None else highest_target(groups, grouped=True)
     if project.target is not None or metric.bounds != ZERO_TO_ONE or not metric.more_is_better or highest >= 0.95:
         return []
     return [

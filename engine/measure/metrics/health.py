@@ -45,7 +45,7 @@ def ambiguous_references(spec: MetricSpec, rows: Sequence[tuple[int, str, Mappin
     more = f" and {len(found) - MOST_TOLD:,} more" if len(found) > MOST_TOLD else ""
     return (
         f"{len(found):,} of {len(rows):,} references can be read as two numbers "
-        f"({'; '.join(found[:MOST_TOLD])}{more}): an answer that fits one of them only is not scored. "
+        f"({'; '.join(found[:MOST_TOLD])}{more}): these rows are not scored. "
         "Say which is meant: {name: numeric, decimals: point}, or comma"
     )
 

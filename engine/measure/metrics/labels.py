@@ -8,7 +8,7 @@ def named_label(answer: str, labels: Sequence[str] | None = None) -> str:
     """The label an answer names, in its plain form (`plain_label`).
 
     Where the labels are given, an answer that is none of them still names one if exactly one stands in it as words of
-    its own and is not denied ("not positive", "isn't really positive": a denying word among the three before it in the
+    its own and is not denied ("not positive", "isn't really positive": a denying word among the five before it in the
     same clause). An answer that names none, or several, is kept as it is, and so is wrong.
     """
     plain = plain_label(answer)
@@ -29,9 +29,5 @@ def named_label(answer: str, labels: Sequence[str] | None = None) -> str:
     return named.pop() if len(named) == 1 else plain
 
 
-_DENIED = re.compile(r"(?:\b(?:not|no|never|neither|nor|without|hardly|cannot)|n't)(?:\s+[^\s.,;:!?]+){0,2}\s+$")
-
-
-def plain_label(text: str) -> str:
-    """Small letters, single spaces, no punctuation around it."""
-    return " ".join(text.split()).casefold().strip(" .,;:!?\"'`*()[]")
+_DENYING = r"(?:\b(?:not|no|never|neither|nor|without|hardly|cannot)|n't)"
+_DENIED = re.compile(rf"{_DENYING}(?:\s+[^\s.,;:!?]+){{0,4}}\s+$|\bnon-$")

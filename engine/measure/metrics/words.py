@@ -24,7 +24,13 @@ def normalized_match(answer: str, reference: str) -> float:
 
 def _bare_words(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", text).casefold()
-    bare = "".join(letter for letter in plain if not unicodedata.category(letter).startswith("P"))
+    # A point or comma inside a number, and a minus before it, are not punctuation: 10.5 is not 105, nor is -5 5.
+    kept = {match.start() for match in re.finditer(r"(?<=\d)[.,](?=\d)|(?<!\w)-(?=[.\d])", plain)}
+    bare = "".join(
+        letter
+        for place, letter in enumerate(plain)
+        if place in kept or not unicodedata.category(letter).startswith("P")
+    )
     return [word for word in bare.split() if word not in _ARTICLES]
 
 
