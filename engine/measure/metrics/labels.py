@@ -31,3 +31,8 @@ def named_label(answer: str, labels: Sequence[str] | None = None) -> str:
 
 _DENYING = r"(?:\b(?:not|no|never|neither|nor|without|hardly|cannot)|n't)"
 _DENIED = re.compile(rf"{_DENYING}(?:\s+[^\s.,;:!?]+){{0,4}}\s+$|\bnon-$")
+
+
+def plain_label(text: str) -> str:
+    """Small letters, single spaces, no punctuation around it."""
+    return " ".join(text.split()).casefold().strip(" .,;:!?\"'`*()[]")
