@@ -5,7 +5,7 @@ from array import array
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tui.widgets.chart.axis import step_labels, value_at, value_labels
@@ -160,6 +160,8 @@ def test_scales_are_round_and_stand_still_for_small_changes() -> None:
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-9, 1e9), st.integers(1, 12), st.booleans())
+@example(6.103515625e-05, 6.103515625e-05, 3, False)
+@example(-0.00125, 1e-3, 3, False)
 def test_every_scale_has_labels_that_fit(low: float, spread: float, most: int, log: bool) -> None:
     scale = scale_over(abs(low) + 1e-9 if log else low, (abs(low) if log else low) + spread + 1e-9, log)
     ticks = scale.ticks(most)

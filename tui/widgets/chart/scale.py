@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 SMALLEST = 1e-12
+LABEL_WIDTH = 7
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,17 @@ def scale_over(low: float, high: float, log: bool) -> Scale:
 
 
 def short(value: float, resolution: float = 0.0) -> str:
-    """A number in at most seven characters."""
+    """A number in at most seven characters: 0.000125 is 1.2e-4."""
     size = abs(value)
     if size < resolution * 1e-6 or size == 0:
         return "0"
-    if size >= 999_500 or size < 1e-4:
-        digits, _, power = f"{value:.1e}".partition("e")
-        return f"{digits.removesuffix('.0')}e{int(power)}"
-    if size >= 10_000:
+    if 10_000 <= size < 999_500:
         return f"{value / 1000:.3g}k"
-    return f"{value:.4g}" if size >= 1 else f"{value:.3g}"
+    plain = f"{value:.4g}" if size >= 1 else f"{value:.3g}"
+    if 1e-4 <= size < 999_500 and len(plain) <= LABEL_WIDTH:
+        return plain
+    digits, _, power = f"{value:.1e}".partition("e")
+    return f"{digits.removesuffix('.0')}e{int(power)}"
 
 
 def nice(rough: float) -> float:
