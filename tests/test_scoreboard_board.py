@@ -16,6 +16,7 @@ from engine.ladder.report import climb_report
 from engine.ladder.scoring import score_answers
 from engine.ladder.spec import CandidateSpec, base_spec
 from engine.measure.metrics.parse import parse_metrics
+from engine.project.load import save_project
 from engine.project.schema import ProjectSettings
 from tests.ladder_project import make_project
 from tui.glyphs import ASCII, UNICODE
@@ -198,3 +199,65 @@ def test_the_command_prints_it(
     shown = cli("scoreboard")
     assert shown.code == 0 and "0.250" in shown.out and "verdict: undecided: Undecided: too few" in shown.out
     assert json.loads(cli("scoreboard", "--json").out)["scoreboard"][0]["candidate"] == "aaa"
+
+
+def test_a_scoreboard_of_an_earlier_version_opens_with_todays_verdict(tmp_path: Path, project: ProjectSettings) -> None:
+    targeted = project.model_copy(update={"target": 0.95})
+    save_project(tmp_path, targeted)
+    base = base_spec(targeted)
+    put(tmp_path, targeted, "aaa", base, 40)
+    put(tmp_path, targeted, "bbb", base.model_copy(update={"retrieval": targeted.documents}), 40)
+    board = board_of(tmp_path, targeted)
+    del board["version"]
+    board["verdict"] = {"rung": "none", "candidate": None, "reasons": ["no rung is shown to reach the target 0.95"]}
+    write_board(tmp_path, board)
+    # All of 40 right is no proof of .95, and no proof against it.
+    opened = read_board(tmp_path)
+    assert opened["verdict"]["rung"] == "undecided" and opened["verdict"]["headline"].startswith("Undecided")
+    assert json.loads((tmp_path / "scoreboard.json").read_text())["verdict"]["rung"] == "none", "reading writes nothing"
+    for file in (tmp_path / "answers").glob("*.jsonl"):
+        file.unlink()
+    gone = read_board(tmp_path)
+    assert [row["candidate"] for row in gone["scoreboard"]] == ["aaa", "bbb"]
+    assert gone["verdict"]["rung"] == "undecided" and "an earlier version" in gone["verdict"]["reasons"][0]
+
+
+def test_what_learned_from_held_out_rows_is_marked_and_decides_nothing(
+    tmp_path: Path, project: ProjectSettings, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = base_spec(project)
+    put(tmp_path, project, "aaa", base, 10)
+    put(tmp_path, project, "bbb", base.model_copy(update={"retrieval": project.documents}), 12)
+    put(tmp_path, project, "tuned", base.model_copy(update={"run": "r-1", "adapter": "runs/r-1/adapter"}), 40)
+    honest = board_of(tmp_path, project)
+    assert honest["verdict"]["rung"] == "tune"
+    said = "learned from 40 held-out rows (data/all.jsonl)"
+    monkeypatch.setattr("engine.ladder.board.learned_from_held_out", lambda root, run: said if run == "r-1" else None)
+    board = board_of(tmp_path, project)
+    assert [row["leaked"] for row in board["scoreboard"]] == [None, None, said]
+    assert board["verdict"]["rung"] != "tune" and board["verdict"]["not_measured"] == ["tune"]
+    assert any(said in reason for reason in board["verdict"]["reasons"])
+    write_board(tmp_path, board)
+    monkeypatch.chdir(tmp_path)
+    report = climb_report(project, board, ClimbRecord(tmp_path / "r.json", "k"), [])
+    narrow = candidate_lines(board, board["scoreboard"][2], UNICODE, 80).plain
+    for shown in (report, cli("scoreboard").out, narrow):
+        assert f"not counted: {said}" in shown or f"not counted: tuned {said}" in shown
+
+
+def test_the_best_of_many_is_told_on_the_scoreboard(tmp_path: Path, project: ProjectSettings) -> None:
+    base = base_spec(project)
+    for number in range(6):
+        spec = base.model_copy(update={"system_prompt": f"Way {number}"})
+        put(tmp_path, project, f"c{number}", spec, 30 + number, chosen=False)
+    board = board_of(tmp_path, project)
+    assert board["held_out"]["corrected_for"] == {"prompt": 6}
+    assert "the best of 6 on prompting" in head_line(board, narrow=False).plain
+    assert any("corrected for 6 looks" in reason for reason in board["verdict"]["reasons"])
+
+
+def test_another_model_behind_an_endpoint_speaks_for_no_rung(tmp_path: Path, project: ProjectSettings) -> None:
+    put(tmp_path, project, "big", base_spec(project).model_copy(update={"endpoint": "big"}), 40, chosen=False)
+    board = board_of(tmp_path, project)
+    assert len(board["scoreboard"]) == 1
+    assert (board["verdict"]["rung"], board["verdict"]["candidate"]) == ("undecided", None)
