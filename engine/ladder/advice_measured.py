@@ -158,6 +158,8 @@ def _none(found: Evidence, data: DataFacts, machine: MachineFacts, target: float
     given.append(Advice("model", f"{instead} a more capable base model: no rung is good enough with this one.", figure))
     if target is not None:
         reached = best.low if data.more_is_better else best.high
+        if found.bounds is not None and reached == found.bounds[0 if data.more_is_better else 1]:
+            return given  # shown to reach the metric's worst: no target at all
         text = f"Or settle for less: a target of {reached:.3g} is what {_NAMES[rung]} is shown to reach."
         if rung in found.picked:
             text = "Or settle for less: set a lower target."
