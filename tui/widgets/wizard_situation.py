@@ -34,7 +34,9 @@ class SituationPage(WizardPage):
         yield MarkList(WANTS, id="wants")
         yield FieldLine("task", "task", "in your own words; nothing is derived from it", "answer questions on …")
         yield Select[str]([], id="metric", prompt="metric", compact=True)
-        yield FieldLine("target", "target", "score that is good enough, 0 to 1; empty: the lowest rung shown no worse", "none")
+        yield FieldLine(
+            "target", "target", "score that is good enough, 0 to 1; empty: the lowest rung shown no worse", "none"
+        )
 
     def on_mount(self) -> None:
         self._metric = ""
