@@ -30,8 +30,7 @@ def decide(
     """
     standing = one_a_rung(measured, question)
     there = {item.rung for item in standing}
-    missing = [rung for rung in RUNGS if rung not in there and (applies is None or rung in applies)]
-    missing = [] if applies is None else missing
+    missing = [rung for rung in RUNGS if rung in (applies or ()) and rung not in there]
     why_not = dict(skipped or {})
     if not standing:
         verdict = Verdict("undecided", None, ["nothing is measured on the held-out examples yet"])
@@ -60,7 +59,7 @@ def headline(verdict: Verdict, question: Question) -> str:
             words["rag"] = "Stop at RAG"
             return f"{words[verdict.rung]}, of what was measured ({_list(above)} was not)"
         return words[verdict.rung]
-    if verdict.meanwhile.start_from is None and verdict.not_measured:
+    if verdict.not_measured and (verdict.meanwhile.start_from is None or verdict.needed is None):
         return f"Undecided: {_list(verdict.not_measured)} {_was(verdict.not_measured)} not measured"
     return "Undecided: too few examples to tell"
 
