@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         for row in board["scoreboard"]:
             if row.get("judge"):
                 print(f"  {row['candidate']}: {row['judge']['words']}")
-    print(f"verdict: {board['verdict']['rung']}: {headline_of(board['verdict'])}")
+    print(f"verdict: {board['verdict']['rung']}\n{headline_of(board['verdict'])}.")
     for reason in board["verdict"]["reasons"]:
         print(f"  {printable(reason)}")
     for line in [*gain_lines(board.get("gains") or []), *break_even_lines(board)]:
