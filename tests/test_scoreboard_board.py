@@ -197,11 +197,8 @@ def test_the_command_prints_it(
     put(tmp_path, project, "aaa", base_spec(project), 10)
     write_board(tmp_path, board_of(tmp_path, project))
     shown = cli("scoreboard")
-    assert (
-        shown.code == 0
-        and "0.250" in shown.out
-        and "verdict: undecided: Undecided: retrieval and fine-tuning were not measured" in shown.out
-    )
+    assert shown.code == 0 and "0.250" in shown.out and "verdict: undecided\n" in shown.out
+    assert "Undecided: retrieval and fine-tuning were not measured." in shown.out
     assert json.loads(cli("scoreboard", "--json").out)["scoreboard"][0]["candidate"] == "aaa"
 
 
