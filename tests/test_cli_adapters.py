@@ -35,7 +35,7 @@ def test_the_list_as_json_has_all_that_is_known(cli: Cli, root: Path) -> None:
         "run": SFT, "path": str(folder.path / "adapter"), "base": "pocket", "revision": None, "method": "sft",
         "kind": "lora", "rank": 8, "quantization": "none", "bytes": size, "chosen": CHOSEN, "kl": 0.01,
         "start_from": [CPT], "combined": [], "name": None, "tags": [], "trouble": "", "candidate": "abcdef012345",
-        "label": "tuned", "metric": "exact_match", "score": 0.7, "low": 0.6, "high": 0.7 + 0.1, "n": 50,
+        "label": "tuned", "metric": "exact_match", "score": 0.7, "low": 0.6, "high": 0.7 + 0.1, "n": 50, "leaked": None,
     }  # fmt: skip
 
 

@@ -151,7 +151,9 @@ def test_the_ladder_is_read_from_the_scoreboard(tmp_path: Path) -> None:
     ]
     (tmp_path / "rung.yaml").write_text("target: 0.8\n")
     board = tmp_path / "scoreboard.partial"
-    board.write_text(json.dumps({"scoreboard": rows, "pairs": [], "verdict": {"rung": "rag", "reasons": []}}))
+    board.write_text(
+        json.dumps({"version": 2, "scoreboard": rows, "pairs": [], "verdict": {"rung": "rag", "reasons": []}})
+    )
     board.rename(tmp_path / "scoreboard.json")
     ladder = ear.next(LadderRead).ladder
     while not ladder.metric:
@@ -160,6 +162,21 @@ def test_the_ladder_is_read_from_the_scoreboard(tmp_path: Path) -> None:
     assert [standing.score for standing in ladder.standings] == [0.41, 0.58, None]
     assert (ladder.standings[1].low, ladder.standings[1].high, ladder.standings[1].chosen) == (0.52, 0.64, True)
     assert (ladder.metric, ladder.target, ladder.verdict) == ("exact_match", 0.8, "rag")
+
+
+def test_the_ladder_leaves_out_what_decides_nothing(tmp_path: Path) -> None:
+    """A model that learned from held-out rows, another model's endpoint, and the verdict of an earlier version."""
+    row = {"metric": "exact_match", "low": 0.1, "high": 0.9}
+    rows = [
+        row | {"candidate": "a", "rung": "prompt", "score": 0.4, "chosen": True},
+        row | {"candidate": "b", "rung": "prompt", "score": 0.5},
+        row | {"candidate": "c", "rung": "prompt", "score": 0.9, "endpoint": "big"},
+        row | {"candidate": "d", "rung": "tune", "score": 1.0, "leaked": "learned from 40 held-out rows"},
+    ]
+    (tmp_path / "scoreboard.json").write_text(json.dumps({"scoreboard": rows, "verdict": {"rung": "prompt"}}))
+    found = ladder_state(tmp_path)
+    assert [standing.score for standing in found.standings] == [0.4, None, None]
+    assert found.verdict == "" and not any(standing.chosen for standing in found.standings)
 
 
 def test_a_ladder_of_damaged_files_is_empty(tmp_path: Path) -> None:

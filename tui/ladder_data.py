@@ -33,19 +33,25 @@ class Ladder:
 def ladder_state(root: Path) -> Ladder:
     """The ladder of the project in `root`: `scoreboard.json`, and the target of `rung.yaml`; empty without them."""
     board = _read_board(root / "scoreboard.json")
-    rows = [row for row in board.get("scoreboard") or [] if isinstance(row, dict)]
-    verdict = board.get("verdict")
+    every = [row for row in board.get("scoreboard") or [] if isinstance(row, dict)]
+    # A model that learned from held-out rows, or another one behind an endpoint, stands for no rung.
+    rows = [row for row in every if not row.get("leaked") and not row.get("endpoint")]
+    # An earlier version's verdict may have claimed too much: the scoreboard judges it anew, the rail leaves it out.
+    verdict = board.get("verdict") if board.get("version") is not None else None
     chosen = str(verdict.get("rung", "")) if isinstance(verdict, dict) else ""
-    standings = tuple(_standing(rung, rows, chosen) for rung in RUNGS)
+    better = max if board.get("more_is_better", True) else min
+    standings = tuple(_standing(rung, rows, chosen, better) for rung in RUNGS)
     metric = next((str(row["metric"]) for row in rows if row.get("metric")), "")
     return Ladder(standings, metric, _target(root / "rung.yaml"), chosen)
 
 
-def _standing(rung: Rung, rows: list[dict[str, Any]], chosen: str) -> Standing:
-    scored = [row for row in rows if row.get("rung") == rung and isinstance(row.get("score"), (int, float))]
+def _standing(rung: Rung, rows: list[dict[str, Any]], chosen: str, better: Any) -> Standing:
+    """The rung's chosen candidate, or its best where none was chosen."""
+    there = [row for row in rows if row.get("rung") == rung and isinstance(row.get("score"), (int, float))]
+    scored = [row for row in there if row.get("chosen")] or there
     if not scored:
         return Standing(rung)
-    best = max(scored, key=lambda row: float(row["score"]))
+    best = better(scored, key=lambda row: float(row["score"]))
     return Standing(rung, float(best["score"]), _number(best.get("low")), _number(best.get("high")), chosen == rung)
 
 

@@ -23,7 +23,7 @@ COMBINED_FILE = "combined.json"
 
 @dataclass(frozen=True)
 class Standing:
-    """How a result scored on the held-out rows, from the scoreboard."""
+    """How a result scored on the held-out rows, from the scoreboard; `leaked` where it learned from some of them."""
 
     candidate: str
     label: str
@@ -32,6 +32,7 @@ class Standing:
     low: float
     high: float
     n: int
+    leaked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def _standing(run: str, rows: Sequence[Mapping[str, Any]]) -> Standing | None:
     if not own:
         return None
     best = max(own, key=lambda row: (bool(row.get("chosen")), float(row["score"])))
-    return Standing(**{name: best[name] for name in Standing.__dataclass_fields__})
+    return Standing(**{name: best.get(name) for name in Standing.__dataclass_fields__})
 
 
 def _bytes_of(folder: Path) -> int:

@@ -33,6 +33,8 @@ def write_card(
     base = base_model(folder, read_recipe(folder), root)
     hub_id = _hub_id(base, root)
     notes = [*facts.get("notes", []), *_more_notes(known, whole, hub_id)]
+    if known.standing is not None and known.standing.leaked is not None:
+        notes.append(f"Its score says nothing of new rows: it {known.standing.leaked}.")
     parts = [
         _front_matter(recipe, known, hub_id, whole),
         f"# {recipe.name or folder.id}\n\n{_what(recipe, known, merged)}",

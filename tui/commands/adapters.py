@@ -76,6 +76,7 @@ def _cells(row: "TrainedAdapter") -> tuple[str, ...]:
 
     standing = row.standing
     scored = f"{standing.score:.3f} [{standing.low:.3f}, {standing.high:.3f}]" if standing else "–"
+    scored += " (not counted: leaks)" if standing and standing.leaked else ""
     came_from = " < ".join(row.start_from) or sum_in_words([(part["run"], part["weight"]) for part in row.combined])
     return (
         row.run, row.method, row.in_words, gibibytes(row.bytes), scored,

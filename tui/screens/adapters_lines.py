@@ -34,6 +34,7 @@ def options_of(adapters: Sequence[TrainedAdapter], marked: Collection[str], mark
 def _line(row: TrainedAdapter, marked: bool, marks: Glyphs, width: int) -> Content:
     standing = row.standing
     scored = f"{score(standing.score)} [{score(standing.low)}, {score(standing.high)}]" if standing else "not measured"
+    scored = "not counted: leaks" if standing and standing.leaked else scored
     forgets = "–" if row.forgetting is None else f"{row.forgetting:+.1%}"
     line = (
         f"{marks.yes if marked else ' '} {one_line(short_id(row.run), RUN_WIDTH):<{RUN_WIDTH}} "
@@ -54,6 +55,7 @@ def detail_lines(row: TrainedAdapter, adapters: Sequence[TrainedAdapter], root: 
     else:
         interval = f"{score(standing.score)} [{score(standing.low)}, {score(standing.high)}]"
         scored = f"{standing.metric} {interval} on {standing.n} held-out rows, asked {standing.label}"
+        scored += f"; not counted: it {printable(standing.leaked)}" if standing.leaked else ""
     lines = [
         ("run", row.run),
         ("from", _origin(row, adapters)),
