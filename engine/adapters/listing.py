@@ -175,7 +175,7 @@ def _standing(run: str, rows: Sequence[Mapping[str, Any]]) -> Standing | None:
     if not own:
         return None
     best = max(own, key=lambda row: (bool(row.get("chosen")), float(row["score"])))
-    return Standing(**{name: best.get(name) for name in Standing.__dataclass_fields__})
+    return Standing(**{name: best[name] for name in Standing.__dataclass_fields__ if name in best})
 
 
 def _bytes_of(folder: Path) -> int:
