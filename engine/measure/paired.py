@@ -125,12 +125,18 @@ def shown_worse(difference: Difference, p: float | None = None, alpha: float = 0
 
 
 def mean_difference_interval(
-    differences: NDArray[np.float64], confidence: float, bounds: Bounds | None, clustering: Clustering | None = None
+    differences: NDArray[np.float64],
+    confidence: float,
+    bounds: Bounds | None,
+    clustering: Clustering | None = None,
+    units: float | None = None,
 ) -> tuple[float, float]:
     """Student's t interval of the mean difference, no shorter than what unseen examples could change.
 
     Differences of paired scores are nearly symmetric, where t covers well; BCa doesn't when most of them are 0
-    (in simulations down to 58 % at n = 30, this interval above 92 %). The floor is that of `graded_intervals`.
+    (in simulations down to 58 % at n = 30, this interval above 92 %). The floor is that of `graded_intervals`; where
+    rows come in groups, it is a kind of group that may have gone unseen, among `units` of them (without that, 12 groups
+    of which 15 % are truly much worse give 11 % of false alarms).
     """
     n, mean = len(differences), float(differences.mean())
     if bounds is None and n == 1:
@@ -144,7 +150,7 @@ def mean_difference_interval(
     if bounds is None:
         return low, high
     widest = bounds[1] - bounds[0]
-    unseen = unseen_share(clustering.effective_n if clustering else n, confidence)
+    unseen = unseen_share(n if units is None else units, confidence)
     low, high = min(low, mean - unseen * (widest + mean)), max(high, mean + unseen * (widest - mean))
     return max(low, -widest), min(high, widest)
 
@@ -154,7 +160,7 @@ def _clustered_interval(
 ) -> tuple[float, float]:
     clustering = clustering_of_mean(differences, groups, confidence)
     if not right_or_wrong:
-        return mean_difference_interval(differences, confidence, bounds, clustering)
+        return mean_difference_interval(differences, confidence, bounds, clustering, groups.effective)
     # Tango's interval of as many independent examples as these are worth, with t for z.
     worth = clustering.effective_n / len(differences)
     a_only, b_only = worth * float((differences > 0).sum()), worth * float((differences < 0).sum())
