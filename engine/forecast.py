@@ -122,7 +122,8 @@ def _shape(config: dict[str, Any], parameters: int, linear: tuple[tuple[str, int
 def forecast_memory(
     shape: ModelShape, recipe: Recipe, longest: int, dtype: str, on_gpu: bool = False, heap: Heap = "glibc"
 ) -> dict[str, int]:
-    """Bytes by part at the peak of a step whose rows have `longest` tokens. `dtype` is the resolved weights' type.
+    """Bytes by part at the peak of a step whose rows have `longest` tokens. `dtype` is what the layers compute in, and
+    the type of frozen weights.
 
     `heap`: the allocator that a worker on the CPU has (engine.allocator).
     Raises EngineError for an adapter whose layers the model doesn't have.
@@ -131,9 +132,10 @@ def forecast_memory(
     rows = recipe.training.per_device_train_batch_size * _rows_at_once(recipe)
     trained = trained_parameters(shape, recipe)
     size = BYTES[dtype]
+    held = 4 if recipe.adapter is not None else BYTES[_held(recipe, dtype)]
     activations = _activations(shape, recipe, rows * length, length, size, on_gpu)
     logits = _logits(shape, recipe, rows * length, size, on_gpu)
-    gradients = trained * (4 if recipe.adapter is not None else size)
+    gradients = trained * held
     if recipe.training.gradient_accumulation_steps == 1:
         # A layer's gradients come as its activations go; only what is more than those adds to the peak.
         gradients = max(0, gradients - activations - logits) if recipe.adapter is None else gradients
@@ -141,7 +143,7 @@ def forecast_memory(
         "weights": round(_weight_bytes(shape, recipe, dtype)),
         "adapter": 0 if recipe.adapter is None else trained * 4,
         "gradients": gradients,
-        "optimizer": trained * 2 * (4 if recipe.adapter is not None else size),
+        "optimizer": trained * 2 * held,
         "activations": activations,
         # Where all weights are trained, the policy as it was stands beside the one that moves.
         "reference": round(_weight_bytes(shape, recipe, dtype)) if _has_reference(recipe) else 0,
@@ -205,10 +207,17 @@ def _behind(shape: ModelShape, adapter: AdapterSettings) -> list[tuple[int, int]
 
 def _weight_bytes(shape: ModelShape, recipe: Recipe, dtype: str) -> float:
     if recipe.model.quantization == "none":
-        return shape.parameters * BYTES[dtype]
-    # What is not quantised is held in float32 (peft.prepare_model_for_kbit_training).
-    rest = (shape.parameters - shape.linear_parameters) * 4
+        held = BYTES[_held(recipe, dtype)]
+        # Under autocast the linear layers' weights stand once more, in what the layers compute in, until the backward.
+        cast = shape.linear_parameters * BYTES[dtype] if held > BYTES[dtype] else 0
+        return shape.parameters * held + cast
+    rest = (shape.parameters - shape.linear_parameters) * BYTES[dtype]
     return rest + shape.linear_parameters * (NF4_BYTES if recipe.model.quantization == "nf4" else 1.0)
+
+
+def _held(recipe: Recipe, dtype: str) -> str:
+    """The type of the weights where every one is trained: float32, unless another is asked for by name."""
+    return "float32" if recipe.adapter is None and recipe.model.dtype == "auto" else dtype
 
 
 def _activations(shape: ModelShape, recipe: Recipe, tokens: int, length: int, size: int, on_gpu: bool) -> int:
@@ -257,7 +266,9 @@ def _kept_by_adapter(shape: ModelShape, recipe: Recipe, size: int, on_gpu: bool)
     chosen = _adapted(shape, adapter)
     total = sum(adapter.r * 4 for _ in chosen)
     if noise:
-        total += sum(inputs * (4 + noise) for inputs, _ in chosen)
+        # Under autocast the dropped-out input is kept as it is multiplied; DoRA's in float32.
+        kept = 4 if adapter.kind == "dora" else size
+        total += sum(inputs * (kept + noise) for inputs, _ in chosen)
     if adapter.kind == "dora":
         total += sum(2 * outputs * 4 for _, outputs in chosen)
     return total

@@ -195,6 +195,15 @@ def resolve_dtype(model: ModelSettings, device: str) -> "torch.dtype":
     return torch.bfloat16 if device != "cpu" and torch.cuda.is_bf16_supported() else torch.float32
 
 
+def held_in_training(model: ModelSettings, in_full: bool) -> ModelSettings:
+    """The settings to load a model with for training. Where every weight is trained, `auto` is float32.
+
+    An update at a usual learning rate is smaller than half a step of bfloat16, so that nearly no weight would move;
+    what the layers compute is autocast to bfloat16 all the same.
+    """
+    return model.model_copy(update={"dtype": "float32"}) if in_full and model.dtype == "auto" else model
+
+
 def context_length(config: Any) -> int | None:
     """Positions the model was made for, from its configuration; None when it doesn't say."""
     for name in ("max_position_embeddings", "n_positions", "max_sequence_length"):

@@ -34,6 +34,8 @@ def worker_environment() -> dict[str, str]:
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             # What libraries tell each other of their next versions would fill the end of every worker.log.
             "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore::FutureWarning"),
+            # Blocks that grow in place: what is reserved on a GPU is nearly what is used.
+            "PYTORCH_CUDA_ALLOC_CONF": os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
             # On the CPU every large tensor is otherwise mapped and unmapped anew, a third of a training step.
             "MALLOC_MMAP_MAX_": os.environ.get("MALLOC_MMAP_MAX_", "0"),
             "MALLOC_TRIM_THRESHOLD_": os.environ.get("MALLOC_TRIM_THRESHOLD_", str(1 << 32)),

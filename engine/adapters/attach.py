@@ -1,5 +1,7 @@
 """Putting an adapter on a model: PEFT's configuration from a recipe's, or an earlier run's adapter to go on from."""
 
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,16 +58,14 @@ def attach_adapter(model: "PreTrainedModel", settings: AdapterSettings, task_typ
     layers = linear_layers(model)
     if settings.target_modules != "all-linear":
         named_layers(layers, settings.target_modules)
-    if getattr(model, "is_quantized", False):
-        from peft import prepare_model_for_kbit_training
-
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    model.requires_grad_(False)
     try:
         wrapped: PeftModel = get_peft_model(model, peft_config(settings, task_type))
     except ValueError as error:
         if "target" not in str(error).lower():
             raise
         raise no_layer_fits(layers, settings.target_modules) from error
+    leave_casting_to_autocast(wrapped)
     return wrapped
 
 
@@ -77,6 +77,7 @@ def load_adapter(model: "PreTrainedModel", folder: Path, trainable: bool = False
     if not (folder / "adapter_config.json").exists():
         raise EngineError(f"{folder} holds no adapter", "adapter_config.json is missing")
     wrapped: PeftModel = PeftModel.from_pretrained(model, folder, is_trainable=trainable)
+    leave_casting_to_autocast(wrapped)
     return wrapped
 
 
@@ -95,7 +96,24 @@ def continue_adapter(model: "PreTrainedModel", folder: Path, task_type: str) -> 
     wrapped: PeftModel = get_peft_model(model, config)
     new = get_peft_model_state_dict(wrapped)
     set_peft_model_state_dict(wrapped, {**new, **load_peft_weights(str(folder), device="cpu")})
+    leave_casting_to_autocast(wrapped)
     return wrapped
+
+
+def leave_casting_to_autocast(model: "PeftModel") -> None:
+    """Under autocast, don't widen a LoRA layer's input to float32 only for autocast to narrow it again.
+
+    PEFT does so for 4-bit layers itself. DoRA takes a norm of the weights in its input's type: there it stays.
+    """
+    for module in model.modules():
+        if hasattr(module, "cast_input_dtype_enabled") and not getattr(module, "lora_variant", None):
+            module._cast_input_dtype = partial(_cast_outside_autocast, module._cast_input_dtype)
+
+
+def _cast_outside_autocast(cast: Callable[..., Any], x: Any, dtype: Any) -> Any:
+    import torch
+
+    return x if x is not None and torch.is_autocast_enabled(x.device.type) else cast(x, dtype)
 
 
 def linear_layers(model: Any) -> list[str]:

@@ -7,7 +7,7 @@ from engine.adapters.attach import attach_adapter, continue_adapter, load_adapte
 from engine.errors import EngineError
 from engine.events import Warned
 from engine.methods import method_of
-from engine.models import load_model, load_scorer, model_source
+from engine.models import held_in_training, load_model, load_scorer, model_source
 from engine.recipe.load import load_recipe
 from engine.recipe.schema import AdapterSettings, ModelSettings, Recipe
 from engine.runs.folder import RunFolder
@@ -23,7 +23,9 @@ def load_policy(recipe: Recipe, root: Path, device: str, reporter: Reporter) -> 
     start = start_artifact(recipe, root)
     task = method_of(recipe.method).task
     _check_chain(recipe, root, task)
-    settings = base_settings(recipe, root)
+    settings = held_in_training(base_settings(recipe, root), recipe.adapter is None)
+    if recipe.adapter is None and settings.dtype != "float32":
+        _tell_half_precision(settings.dtype, reporter)
     model = load_scorer(settings, root, device) if task == "SEQ_CLS" else load_model(settings, root, device)
     if start is None or start.name == "model":
         return _with_new_adapter(model, recipe.adapter, task), start
@@ -47,15 +49,18 @@ def load_start(recipe: Recipe, root: Path, device: str) -> "PreTrainedModel":
     return adapted
 
 
-def hold_adapter_in_float32(model: "PreTrainedModel") -> None:
-    """Over 4-bit weights TRL rounds a new adapter to bfloat16, but PEFT loads a saved one in float32.
+def hold_trained_in_float32(model: "PreTrainedModel", recipe: Recipe, autocast: bool) -> None:
+    """What is trained beside a frozen base is held in float32, and so is all else that is trained under autocast.
 
-    In float32 from the start, a resumed run has the curve of an unbroken one, and small steps are not rounded away.
+    In half precision small steps are rounded away. Over 4-bit weights TRL rounds a new adapter to bfloat16, but PEFT
+    loads a saved one in float32: in float32 from the start, a resumed run has the curve of an unbroken one.
     """
     import torch
 
+    if recipe.adapter is None and recipe.model.dtype != "auto":
+        return
     for parameter in model.parameters():
-        if parameter.requires_grad and getattr(model, "is_loaded_in_4bit", False):
+        if parameter.requires_grad and (autocast or getattr(model, "is_loaded_in_4bit", False)):
             parameter.data = parameter.data.to(torch.float32)
 
 
@@ -98,6 +103,16 @@ def _with_new_adapter(model: "PreTrainedModel", adapter: AdapterSettings | None,
         return model
     wrapped: PreTrainedModel = attach_adapter(model, adapter, task)
     return wrapped
+
+
+def _tell_half_precision(dtype: str, reporter: Reporter) -> None:
+    reporter.write(
+        Warned(
+            f"Every weight is trained in {dtype}, as model.dtype asks: steps too small for it are rounded away",
+            "at a learning rate of 1e-5 that is nearly all of them",
+            "leave model.dtype at auto: float32 weights, computed in bfloat16 where the GPU can",
+        )
+    )
 
 
 def _check_chain(recipe: Recipe, root: Path, task: str) -> None:

@@ -10,7 +10,7 @@ from engine.events import Cancelled, Finished, Phase, Resumed, Stopped
 from engine.files import iterate_json_lines, read_json, write_json_atomic
 from engine.hub.cache import name_of_snapshot
 from engine.methods import method_module, method_of
-from engine.methods.arguments import OUTPUT_FOLDER
+from engine.methods.arguments import OUTPUT_FOLDER, default_precision
 from engine.methods.rows import StepRows
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder
@@ -22,7 +22,7 @@ from engine.worker.footprint import Footprint
 from engine.worker.gather import gather
 from engine.worker.job import Job
 from engine.worker.memory import MemorySampler
-from engine.worker.policy import hold_adapter_in_float32
+from engine.worker.policy import hold_trained_in_float32
 from engine.worker.preflight import run_preflight
 from engine.worker.probe import ForgettingProbe, make_probe
 from engine.worker.recovery import OutOfMemory
@@ -77,7 +77,7 @@ def _run(job: Job, checkpoint: Path | None, footprint: Footprint) -> None:
 
     trainer = method_module(job.recipe.method).build_trainer(job)
     _leave_random_numbers(trainer)
-    hold_adapter_in_float32(job.model)
+    hold_trained_in_float32(job.model, job.recipe, default_precision(job))
     step_rows = StepRows(trainer)
     if checkpoint is None:
         if _has_begun(job.folder):

@@ -1,0 +1,651 @@
+"""The parts of benchmarks/gpu.py, each run in a process of its own: `python benchmarks/gpu_parts.py NAME FOLDER`.
+
+A part prints its rows as they come, one line of JSON after `ROW `; everything else on its output is noise.
+"""
+
+import gc
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from gpu_shapes import SHAPES, make_model, recipe_value, skewed_lengths, write_chats, write_pairs  # noqa: E402
+
+from engine.files import read_json_lines  # noqa: E402
+from engine.recipe.load import build_recipe, dump_recipe  # noqa: E402
+from engine.recipe.schema import Recipe  # noqa: E402
+from engine.runs.folder import RunFolder, new_run_folder  # noqa: E402
+
+RUNG = [sys.executable, str(ROOT / "rung.py")]
+# Dense bfloat16 operations a second, by the vendor's data sheets; of another GPU the rate measured here is the peak.
+PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12, "L40S": 362e12, "RTX 4090": 165e12}
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a part works, and whether it is a trial run with toy sizes."""
+
+    folder: Path
+    tiny: bool
+
+    def model(self, name: str) -> Path:
+        """The folder of a shape's model, made once."""
+        chosen = name if not self.tiny else "tiny-qwen" if name == "qwen" else "tiny"
+        return make_model(chosen, self.folder / "models" / chosen)
+
+    def shape(self, name: str) -> Any:
+        """The sizes behind a shape's name."""
+        return SHAPES["tiny" if self.tiny else name]
+
+    def project(self, name: str) -> Path:
+        """A fresh folder for runs."""
+        root = self.folder / f"{name}-{time.time_ns()}"
+        root.mkdir(parents=True)
+        return root
+
+
+def emit(**row: Any) -> None:
+    """Print one row of results."""
+    print("ROW " + json.dumps(row), flush=True)
+
+
+def machine(place: Workplace) -> None:
+    """GPU, driver, libraries, attention back ends; the rate of a large matrix product and of small launches."""
+    import importlib.util
+
+    import torch
+
+    from engine.devices import sample
+
+    devices = [device.name for device in sample(os.getpid()).devices or []]
+    versions = {name: _version(name) for name in ("torch", "transformers", "peft", "trl", "bitsandbytes", "textual")}
+    optional = ("flash_attn", "kernels", "liger_kernel", "vllm", "xformers", "deepspeed")
+    emit(what="seen", nvml=devices, **versions, cuda=torch.version.cuda)
+    emit(
+        what="attention",
+        installed=[name for name in optional if importlib.util.find_spec(name)],
+        varlen=importlib.util.find_spec("torch.nn.attention.varlen") is not None,
+        flash=bool(torch.backends.cuda.flash_sdp_enabled()),
+        cudnn=bool(torch.backends.cuda.cudnn_sdp_enabled()),
+    )
+    device = _device()
+    size = 256 if place.tiny else 8192
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    seconds = _timed(lambda: a @ b, 5 if place.tiny else 30)
+    small = torch.zeros(8, device=device)
+    launch = _timed(lambda: small.add_(1), 50 if place.tiny else 5000)
+    emit(what="rates", gemm_tflops=round(2 * size**3 / seconds / 1e12, 1), launch_us=round(launch * 1e6, 1))
+
+
+def demo(place: Workplace) -> None:
+    """`rung demo format` from end to end, by the real workers."""
+    root = place.project("demo")
+    command = [*RUNG, "demo", "format", str(root / "project"), "--headless", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    value = json.loads(done.stdout) if done.returncode == 0 else {}
+    scores = {item["label"]: item["score"] for item in value.get("scoreboard", [])}
+    emit(
+        what="demo format",
+        exit=done.returncode,
+        verdict=value.get("verdict", {}).get("rung"),
+        scores=scores,
+        said=done.stderr[-300:] if done.returncode else "",
+    )
+
+
+def resume(place: Workplace) -> None:
+    """One run unbroken; one stopped and one killed on the way, then resumed: the same curve."""
+    root = place.project("resume")
+    write_chats(root / "train.jsonl", skewed_lengths(96, 64, 0))
+    write_chats(root / "val.jsonl", skewed_lengths(8, 64, 1))
+    model = make_model("tiny", place.folder / "models" / "tiny")
+    training = {"max_steps": 60, "per_device_train_batch_size": 4, "save_steps": 10, "learning_rate": 1e-3}
+    value = recipe_value(model, root / "train.jsonl", root / "val.jsonl", 64, training=training)
+    curves = {"unbroken": _losses(_worker(root, value))}
+    for how in ("stopped", "killed"):
+        folder = _worker(root, value, break_off=how)
+        there = len(_losses(folder))
+        subprocess.run([*RUNG, "resume", folder.id], cwd=root, capture_output=True, stdin=subprocess.DEVNULL)
+        curves[how] = _losses(folder)
+        pairs = zip(curves["unbroken"], curves[how], strict=False)
+        worst = max((abs(a - b) for a, b in pairs), default=None)
+        emit(
+            what=f"{how} at step {there}, resumed",
+            steps=len(curves[how]),
+            end=_last(folder)["type"],
+            largest_difference=worst,
+            # The memory panel of the Run screen is drawn from these events.
+            memory_of=[device["name"] for event in _events(folder, "memory")[-1:] for device in event["devices"]],
+        )
+
+
+def methods(place: Workplace) -> None:
+    """Every method for a few steps on a small model: that it trains here, and how long a step takes.
+
+    All but the constitution's, which needs answers that end: random weights give none.
+    """
+    root = place.project("methods")
+    write_chats(root / "chats.jsonl", skewed_lengths(48, 64, 0))
+    write_pairs(root / "pairs.jsonl", 48, 24, 8)
+    rows = [json.loads(line) for line in (root / "pairs.jsonl").read_text().splitlines()]
+    labelled = [
+        {"prompt": row["prompt"], "completion": row["chosen" if n % 2 else "rejected"], "label": bool(n % 2)}
+        for n, row in enumerate(rows)
+    ]
+    (root / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
+    (root / "texts.jsonl").write_text("".join(json.dumps({"text": row["prompt"]}) + "\n" for row in rows))
+    (root / "mine.py").write_text("def reward(completions):\n    return [text.count('1') for text in completions]\n")
+    answering = {"num_generations": 4, "max_completion_length": 16, "rewards": [{"name": "python", "file": "mine.py"}]}
+    teacher = {"model": {"name": str(make_model("tiny", place.folder / "models" / "tiny"))}}
+    cases: dict[str, tuple[str, dict[str, Any]]] = {
+        "sft": ("chats", {}),
+        "sft in full": ("chats", {"method": "sft", "adapter": None}),
+        "sft dora": ("chats", {"method": "sft", "adapter": {"kind": "dora"}}),
+        "sft bottleneck": ("chats", {"method": "sft", "adapter": {"kind": "bottleneck"}}),
+        "sft qlora": ("chats", {"method": "sft", "model": {"quantization": "nf4"}}),
+        "sft int8": ("chats", {"method": "sft", "model": {"quantization": "int8"}}),
+        "cpt": ("texts", {}),
+        "dpo": ("pairs", {}),
+        "orpo": ("pairs", {}),
+        "kto": ("labels", {}),
+        "reward": ("pairs", {}),
+        "grpo": ("chats", {"grpo": answering}),
+        "rloo": ("chats", {"rloo": answering}),
+        "distill": ("chats", {"distill": {"teacher": teacher, "filter": None}}),
+    }
+    for name, (data, changes) in cases.items():
+        file = root / f"{data}.jsonl"
+        training = {"max_steps": 6, "per_device_train_batch_size": 8}
+        changes = {"method": name.partition(" ")[0], "training": training, **changes}
+        folder, error = _train(root, recipe_value(Path(teacher["model"]["name"]), file, file, 64, **changes))
+        steps = _events(folder, "step")
+        emit(
+            what=name,
+            end=error or _last(folder)["type"],
+            said=str(_last(folder).get("message") or "")[:200],
+            step_ms=_milliseconds(steps),
+            losses=[round(step["loss"], 3) for step in (steps[:1] + steps[-1:]) if step["loss"] is not None],
+        )
+
+
+def forecast(place: Workplace, shapes: tuple[str, ...]) -> None:
+    """The forecast beside the peak of a real step and evaluation on the longest rows."""
+    lora, dora, bottleneck = ({"kind": kind} for kind in ("lora", "dora", "bottleneck"))
+    quantized = {"quantization": "nf4"}
+    small: list[tuple[dict[str, Any] | None, dict[str, str], int, int, bool]] = [
+        (lora, {}, 2048, 4, False), (lora, {}, 2048, 4, True), (lora, {}, 512, 8, False), (lora, {}, 8192, 1, True),
+        (lora, quantized, 2048, 4, False), (lora, quantized, 2048, 4, True), (dora, {}, 2048, 2, False),
+        (bottleneck, {}, 2048, 4, False), (None, {}, 2048, 2, False), (None, {}, 512, 4, True),
+    ]  # fmt: skip
+    big = [
+        (lora, quantized, 2048, 2, False), (lora, quantized, 2048, 4, True), (lora, {}, 512, 4, False),
+        (lora, {}, 2048, 4, True), (dora, {}, 512, 2, False), (bottleneck, {}, 2048, 2, True),
+        (lora, quantized, 8192, 1, True),
+    ]  # fmt: skip
+    cases = {"1b": small, "qwen": small[:1] + small[5:6], "8b": big}
+    for shape in shapes:
+        for adapter, model, length, rows, checkpointing in cases[shape]:
+            length = length // 64 if place.tiny else length
+            root = place.project("forecast")
+            write_chats(root / "train.jsonl", [length] * 2 * rows)
+            write_chats(root / "val.jsonl", [length] * rows, 1)
+            training = {"per_device_train_batch_size": rows, "gradient_checkpointing": checkpointing}
+            files = (root / "train.jsonl", root / "val.jsonl", length)
+            value = recipe_value(place.model(shape), *files, adapter=adapter, model=model, training=training)
+            kind = "full" if adapter is None else "QLoRA" if model else adapter["kind"]
+            title = f"{shape} {kind} {rows} x {length}{' checkpointing' if checkpointing else ''}"
+            try:
+                emit(what=title, **_preflight(root, build_recipe(value, "the benchmark")))
+            except Exception as error:  # noqa: BLE001  (the next case is to run whatever happens)
+                emit(what=title, error=repr(error)[:300])
+            _forget()
+
+
+def sft(place: Workplace, name: str, quantization: str = "none", rows: int = 8, longest: int = 2048) -> None:
+    """LoRA SFT of skewed chats by Rung and by TRL, with its defaults and with its best options, in this process."""
+    longest = 64 if place.tiny else longest
+    root, steps = place.project("sft"), 4 if place.tiny else 14
+    lengths = skewed_lengths(400, longest, 0)
+    train = write_chats(root / "train.jsonl", lengths)
+    validation = write_chats(root / "val.jsonl", skewed_lengths(8, longest, 1), 1)
+    value = recipe_value(
+        place.model(name), train, validation, longest, model={"quantization": quantization},
+        training={"per_device_train_batch_size": rows, "max_steps": steps},
+    )  # fmt: skip
+    shape = place.shape(name)
+    mean = sum(length * length for length in lengths) / sum(lengths)
+    flops = shape.flops_a_token(mean, 2)
+
+    def report(side: str, found: dict[str, Any]) -> None:
+        rate = found.get("tokens_per_second")
+        shares = {} if rate is None else {"mfu": round(rate * flops / _peak_flops(), 3)}
+        emit(what=f"{name} {'QLoRA' if quantization != 'none' else 'LoRA'} {rows} rows: {side}", **found, **shares)
+
+    folder, error = _train(root, value)
+    measured = _events(folder, "forecast")
+    report(
+        "Rung",
+        {"error": error, **_steady(_events(folder, "step")), **_peak(), "forecast_gib": _gib(measured[-1]["bytes"])}
+        if error is None and measured
+        else {"error": error or _last(folder).get("message")},
+    )
+    for side, options in {
+        "TRL, its defaults": {},
+        "TRL, no checkpointing": {"gradient_checkpointing": False},
+        "TRL, packing, no checkpointing": {"packing": True, "gradient_checkpointing": False},
+    }.items():
+        _forget()
+        if quantization == "none":
+            try:
+                report(side, _trl(value, options, root / "trl", steps))
+            except Exception as failure:  # noqa: BLE001  (what TRL can't do here is a result)
+                report(side, {"error": repr(failure)[:300]})
+
+
+def preference(place: Workplace) -> None:
+    """DPO on long shared prompts, and a step of GRPO."""
+    root, longest = place.project("preference"), 64 if place.tiny else 1024
+    write_pairs(root / "pairs.jsonl", 64, longest // 2, longest // 16)
+    model = place.model("1b")
+    training = {"per_device_train_batch_size": 4, "max_steps": 3 if place.tiny else 8}
+    files = (root / "pairs.jsonl", root / "pairs.jsonl", longest)
+    block = {"num_generations": 4, "max_completion_length": 8 if place.tiny else 64, "rewards": [{"name": "length"}]}
+    for method, changes in {"dpo": {}, "grpo": {"grpo": block, "training": {**training, "max_steps": 3}}}.items():
+        _forget()
+        if method == "grpo":
+            write_chats(root / "chats.jsonl", [longest // 2] * 32)
+            files = (root / "chats.jsonl", root / "chats.jsonl", longest)
+        folder, error = _train(root, recipe_value(model, *files, **{"method": method, "training": training, **changes}))
+        steps = _events(folder, "step")
+        emit(what=f"1b {method}: Rung", error=error, step_ms=_milliseconds(steps), **_steady(steps), **_peak())
+
+
+def memory(place: Workplace) -> None:
+    """A batch that doesn't fit, in training and in answering: both go on with smaller ones."""
+    import torch
+
+    model, longest = place.model("1b"), 64 if place.tiny else 2048
+    root = place.project("memory")
+    write_chats(root / "train.jsonl", [longest] * 32)
+    training = {"per_device_train_batch_size": 8, "max_steps": 3}
+    files = (root / "train.jsonl", root / "train.jsonl", longest)
+    held = []
+    if torch.cuda.is_available():
+        # Of the memory about 24 GiB are left: too little for eight rows of the longest, enough for two.
+        free = torch.cuda.mem_get_info()[0]
+        held.append(torch.empty(max(0, free - 24 * GIB), dtype=torch.uint8, device="cuda"))
+    folder = _worker(root, recipe_value(model, *files, training=training))
+    recovered = [event["after"] for event in _events(folder, "recovered")]
+    emit(what="training", end=_last(folder)["type"], recovered=recovered, said=str(_last(folder).get("message"))[:200])
+    found = _answers(place, model, 8 if place.tiny else 512, longest, 4)
+    emit(what="answering", **found)
+
+
+def evaluation(place: Workplace) -> None:
+    """Few-shot prompts answered in Rung's batches, and by `generate` in batches of 8."""
+    model, count = place.model("1b"), 16 if place.tiny else 512
+    shared, own, answer = (16, 8, 4) if place.tiny else (400, 60, 64)
+    ours = _answers(place, model, count, own, answer, shared)
+    emit(what=f"1b, {count} prompts of {shared + own} tokens: Rung", **ours)
+    emit(what="1b, `generate` in batches of 8", **_generate(model, 16 if place.tiny else 32, own, answer, shared))
+
+
+def profile(place: Workplace) -> None:
+    """Where a step of LoRA SFT goes: time on the device by kind of kernel, beside the whole step."""
+    import torch
+
+    name, longest = "1b", 64 if place.tiny else 2048
+    root = place.project("profile")
+    write_chats(root / "train.jsonl", skewed_lengths(200, longest, 0))
+    write_chats(root / "val.jsonl", skewed_lengths(8, longest, 1))
+    files = (root / "train.jsonl", root / "val.jsonl", longest)
+    recipe = build_recipe(recipe_value(place.model(name), *files), "the benchmark")
+    trainer = _trainer(root, recipe)
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if torch.cuda.is_available():
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    trainer.args.max_steps = 4
+    trainer.train()
+    trainer.args.max_steps = 3
+    with torch.profiler.profile(activities=activities) as seen:
+        began = time.perf_counter()
+        trainer.train()
+        whole = time.perf_counter() - began
+    rows = []
+    for item in seen.key_averages():
+        device = getattr(item, "self_device_time_total", 0) or 0
+        rows.append((device, item.self_cpu_time_total, item.count, item.key[:90]))
+    on_device = sum(row[0] for row in rows) / 1e6
+    launches = sum(row[2] for row in rows if "LaunchKernel" in row[3])
+    emit(what="three steps", seconds=round(whole, 3), device_seconds=round(on_device, 3), launches=launches)
+    for device, cpu, calls, key in sorted(rows, reverse=True)[:14]:
+        emit(what=f"device: {key}", device_ms=round(device / 1e3, 1), cpu_ms=round(cpu / 1e3, 1), calls=calls)
+    for device, cpu, calls, key in sorted(rows, key=lambda row: -row[1])[:10]:
+        emit(what=f"cpu: {key}", device_ms=round(device / 1e3, 1), cpu_ms=round(cpu / 1e3, 1), calls=calls)
+
+
+PARTS: dict[str, Callable[[Workplace], None]] = {
+    "machine": machine,
+    "demo": demo,
+    "resume": resume,
+    "methods": methods,
+    "forecast-small": lambda place: forecast(place, ("1b", "qwen")),
+    "forecast-big": lambda place: forecast(place, ("8b",)),
+    "sft-small": lambda place: sft(place, "1b"),
+    "sft-big": lambda place: sft(place, "8b", rows=4),
+    "qlora-big": lambda place: sft(place, "8b", "nf4", rows=4),
+    "evaluation": evaluation,
+    "profile": profile,
+    "memory": memory,
+    "preference": preference,
+    "models": lambda place: [place.model(name) for name in ("tiny", "1b", "qwen", "8b")] and None,
+}
+
+
+def _train(root: Path, value: dict[str, Any]) -> tuple[RunFolder, str | None]:
+    """A whole run in this process, so that the libraries are loaded once; what it failed with."""
+    from engine.worker.reporter import Reporter
+    from engine.worker.train import train
+
+    _forget()
+    recipe = build_recipe(value, "the benchmark")
+    folder = new_run_folder(root, recipe.method)
+    folder.recipe.write_text(dump_recipe(recipe))
+    folder.requests.mkdir(exist_ok=True)
+    reporter = Reporter(folder.events)
+    try:
+        train(recipe, folder, root, reporter)
+    except Exception as error:  # noqa: BLE001  (the next run is to come whatever happens)
+        return folder, f"{type(error).__name__}: {error}"[:300]
+    finally:
+        reporter.close()
+        _forget()
+    return folder, None
+
+
+def _trainer(root: Path, recipe: Recipe) -> Any:
+    """The method's trainer over a gathered job, as the worker builds it."""
+    return _gathered(root, recipe)[1]
+
+
+def _gathered(root: Path, recipe: Recipe) -> tuple[Any, Any, Any]:
+    from engine.methods import method_module
+    from engine.methods.arguments import default_precision
+    from engine.worker.footprint import Footprint
+    from engine.worker.gather import gather
+    from engine.worker.policy import hold_trained_in_float32
+    from engine.worker.reporter import Reporter
+
+    _forget()
+    folder = new_run_folder(root, recipe.method)
+    folder.recipe.write_text(dump_recipe(recipe))
+    footprint = Footprint()
+    job = gather(recipe, folder, root, Reporter(folder.events))
+    footprint.announce(job)
+    trainer = method_module(recipe.method).build_trainer(job)
+    hold_trained_in_float32(job.model, recipe, default_precision(job))
+    return job, trainer, footprint
+
+
+def _preflight(root: Path, recipe: Recipe) -> dict[str, Any]:
+    """Forecast and peak of the launch check: a real training step and a real evaluation on the longest rows."""
+    import torch
+
+    from engine.methods.rows import StepRows
+    from engine.worker.preflight import run_preflight
+
+    job, trainer, footprint = _gathered(root, recipe)
+    run_preflight(job, trainer, footprint, StepRows(trainer))
+    last = read_json_lines(job.folder.events)[-1]
+    forecast, peak = last["bytes"], last["measured"]
+    allocated = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    return {
+        "forecast_gib": _gib(forecast),
+        "peak_gib": _gib(peak),
+        "allocated_gib": _gib(allocated),
+        "off": f"{100 * (forecast / peak - 1):+.1f} %" if peak else None,
+        "parts_gib": {name: _gib(size) for name, size in last["parts"].items() if size},
+    }
+
+
+def _trl(value: dict[str, Any], options: dict[str, Any], folder: Path, steps: int) -> dict[str, Any]:
+    """TRL by itself on the same rows."""
+    import torch
+    from datasets import load_dataset
+    from peft import LoraConfig
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    gpu = torch.cuda.is_available()
+    arguments = SFTConfig(
+        output_dir=str(folder), max_steps=steps, max_length=value["data"]["max_length"], logging_steps=1,
+        per_device_train_batch_size=value["training"]["per_device_train_batch_size"], save_strategy="no",
+        report_to="none", use_cpu=not gpu, bf16=gpu, disable_tqdm=True, assistant_only_loss=True,
+        model_init_kwargs={"dtype": "bfloat16" if gpu else "float32"}, **options,
+    )  # fmt: skip
+    rows = load_dataset("json", data_files=value["data"]["train"], split="train", cache_dir=str(folder / "rows"))
+    lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.05, target_modules="all-linear", task_type="CAUSAL_LM")
+    marks: list[dict[str, Any]] = []
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            _wait()
+            self.began = time.perf_counter()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            _wait()
+            marks.append({"seconds": time.perf_counter() - self.began, "tokens": 0})
+
+        def on_log(self, _args: Any, _state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            if marks and logs and "num_tokens" in logs:
+                marks[-1]["tokens"] = int(logs["num_tokens"])
+
+    trainer = SFTTrainer(
+        model=value["model"]["name"], args=arguments, train_dataset=rows, peft_config=lora, callbacks=[Clock()]
+    )
+    trainer.train()
+    return _steady(marks) | _peak()
+
+
+def _answers(place: Workplace, model: Path, count: int, own: int, answer: int, shared: int = 0) -> dict[str, Any]:
+    """Prompts answered by the scoreboard's own generation."""
+    from engine.generation import Decoding
+    from engine.ladder.batched import Request
+    from engine.ladder.local_answers import plan_batches
+    from engine.ladder.local_model import LocalModels
+    from engine.ladder.spec import CandidateSpec
+    from engine.recipe.schema import ModelSettings
+
+    told: list[str] = []
+    models = LocalModels(place.folder, lambda event: told.append(event.type))
+    opened = models.open(CandidateSpec(model=ModelSettings(name=str(model))))
+    requests = [Request(ids, answer) for ids in _prompts(count, own, shared)]
+
+    @dataclass(frozen=True)
+    class Sized:
+        request: Request
+
+        @property
+        def size(self) -> int:
+            return len(self.request.ids) + self.request.max_new_tokens
+
+    began, answers = time.perf_counter(), 0
+    for batch in plan_batches([Sized(request) for request in requests]):  # type: ignore[arg-type]
+        answers += len(opened.generate([item.request for item in batch], Decoding(answer, 0.0), ()))
+    _wait()
+    seconds = time.perf_counter() - began
+    models.unload()
+    rate = round(answers / seconds, 2)
+    return {"rows_per_second": rate, "answers": answers, "halved": told.count("recovered"), **_peak()}
+
+
+def _generate(model: Path, count: int, own: int, answer: int, shared: int) -> dict[str, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    _forget()
+    gpu = torch.cuda.is_available()
+    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16 if gpu else torch.float32).to(_device())
+    prompts = _prompts(count, own, shared)
+    began = time.perf_counter()
+    for start in range(0, count, 8):
+        batch = torch.tensor(prompts[start : start + 8], device=_device())
+        loaded.generate(batch, max_new_tokens=answer, do_sample=False, attention_mask=torch.ones_like(batch))
+    _wait()
+    return {"rows_per_second": round(count / (time.perf_counter() - began), 2), "answers": count, **_peak()}
+
+
+def _prompts(count: int, own: int, shared: int) -> list[list[int]]:
+    import random
+
+    draw = random.Random(0)
+    common = [draw.randrange(10, 900) for _ in range(shared)]
+    return [common + [draw.randrange(10, 900) for _ in range(own)] for _ in range(count)]
+
+
+def _worker(root: Path, value: dict[str, Any], break_off: str | None = None) -> RunFolder:
+    """A run by `rung run` in processes of its own; broken off after the first checkpoint where that is asked for."""
+    (root / "recipe.yaml").write_text(json.dumps(value))  # JSON is YAML
+    before = set((root / "runs").glob("*"))
+    command = [*RUNG, "run", "recipe.yaml"]
+    nothing = subprocess.DEVNULL
+    run = subprocess.Popen(command, cwd=root, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
+    folder: RunFolder | None = None
+    while run.poll() is None:
+        time.sleep(0.1)
+        fresh = set((root / "runs").glob("*")) - before
+        folder = RunFolder(fresh.pop()) if fresh else None
+        if break_off and folder and _events(folder, "checkpoint_saved"):
+            if break_off == "killed":
+                os.kill(_events(folder, "started")[-1]["pid"], signal.SIGKILL)
+            else:
+                subprocess.run([*RUNG, "stop", folder.id], cwd=root, capture_output=True)
+            run.wait()
+    said = run.stderr.read().decode(errors="replace") if run.stderr else ""
+    if folder is None:
+        raise RuntimeError(said[-500:])
+    return folder
+
+
+def _events(folder: RunFolder, kind: str) -> list[dict[str, Any]]:
+    if not folder.events.exists():
+        return []
+    return [event for event in read_json_lines(folder.events) if event["type"] == kind]
+
+
+def _last(folder: RunFolder) -> dict[str, Any]:
+    events = list(read_json_lines(folder.events))
+    return events[-1] if events else {"type": "nothing"}
+
+
+def _losses(folder: RunFolder) -> list[float]:
+    by_step = {event["step"]: event["loss"] for event in _events(folder, "step")}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _steady(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Real tokens a second once the first steps are over; steps give their time and all tokens so far."""
+    if len(steps) < 3:
+        return {"steps": len(steps)}
+    first = min(3, len(steps) // 3)
+    seconds = sum(step["seconds"] or 0.0 for step in steps[first + 1 :])
+    tokens = (steps[-1]["tokens"] or 0) - (steps[first]["tokens"] or 0)
+    return {
+        "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
+        "tokens_a_step": round(tokens / (len(steps) - first - 1)),
+        "step_ms": _milliseconds(steps[first + 1 :]),
+    }
+
+
+def _milliseconds(steps: list[dict[str, Any]]) -> float | None:
+    times = [1000 * step["seconds"] for step in steps if step.get("seconds")]
+    return round(statistics.median(times), 1) if times else None
+
+
+def _peak() -> dict[str, Any]:
+    import torch
+
+    return {"peak_gib": _gib(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else None}
+
+
+def _peak_flops() -> float:
+    import torch
+
+    if not torch.cuda.is_available():
+        return 1e11
+    name = torch.cuda.get_device_name()
+    return next((peak for part, peak in PEAK_FLOPS.items() if part in name), 1e14)
+
+
+def _gib(count: float | None) -> float | None:
+    return None if count is None else round(count / GIB, 2)
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _wait() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _forget() -> None:
+    """Give back what earlier runs of this process left on the GPU, and count peaks anew."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _timed(work: Callable[[], Any], times: int) -> float:
+    for _ in range(3):
+        work()
+    _wait()
+    began = time.perf_counter()
+    for _ in range(times):
+        work()
+    _wait()
+    return (time.perf_counter() - began) / times
+
+
+def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+@contextmanager
+def _own_state(folder: Path) -> Iterator[None]:
+    """Slots of this part's own, so that parts which run at once don't wait for each other."""
+    state = folder / f"state-{os.getpid()}"
+    os.environ["XDG_STATE_HOME"] = os.environ["XDG_CONFIG_HOME"] = str(state)
+    yield
+
+
+if __name__ == "__main__":
+    chosen, work = sys.argv[1], Path(sys.argv[2])
+    with _own_state(work):
+        PARTS[chosen](Workplace(work, "--tiny" in sys.argv[3:]))
