@@ -42,7 +42,7 @@ class Workplace:
 
     def model(self, name: str) -> Path:
         """The folder of a shape's model, made once."""
-        chosen = name if not self.tiny else "tiny-qwen" if name == "qwen" else "tiny"
+        chosen = "tiny" if self.tiny else name
         return make_model(chosen, self.folder / "models" / chosen)
 
     def shape(self, name: str) -> Any:
@@ -164,7 +164,7 @@ def methods(place: Workplace) -> None:
         "reward": ("pairs", {}),
         "grpo": ("chats", {"grpo": answering}),
         "rloo": ("chats", {"rloo": answering}),
-        "distill": ("chats", {"distill": {"teacher": teacher, "filter": None}}),
+        "distill": ("chats", {"distill": {"mode": "logits", "teacher": teacher, "filter": None}}),
     }
     for name, (data, changes) in cases.items():
         file = root / f"{data}.jsonl"
@@ -235,13 +235,7 @@ def sft(place: Workplace, name: str, quantization: str = "none", rows: int = 8, 
         emit(what=f"{name} {'QLoRA' if quantization != 'none' else 'LoRA'} {rows} rows: {side}", **found, **shares)
 
     folder, error = _train(root, value)
-    measured = _events(folder, "forecast")
-    report(
-        "Rung",
-        {"error": error, **_steady(_events(folder, "step")), **_peak(), "forecast_gib": _gib(measured[-1]["bytes"])}
-        if error is None and measured
-        else {"error": error or _last(folder).get("message")},
-    )
+    report("Rung", {"error": error, **_steady(_events(folder, "step")), **_run_peak(folder)})
     for side, options in {
         "TRL, its defaults": {},
         "TRL, no checkpointing": {"gradient_checkpointing": False},
@@ -262,7 +256,11 @@ def preference(place: Workplace) -> None:
     model = place.model("1b")
     training = {"per_device_train_batch_size": 4, "max_steps": 3 if place.tiny else 8}
     files = (root / "pairs.jsonl", root / "pairs.jsonl", longest)
-    block = {"num_generations": 4, "max_completion_length": 8 if place.tiny else 64, "rewards": [{"name": "length"}]}
+    block = {
+        "num_generations": 4,
+        "max_completion_length": 8 if place.tiny else 64,
+        "rewards": [{"name": "length", "most": 8}],
+    }
     for method, changes in {"dpo": {}, "grpo": {"grpo": block, "training": {**training, "max_steps": 3}}}.items():
         _forget()
         if method == "grpo":
@@ -270,7 +268,7 @@ def preference(place: Workplace) -> None:
             files = (root / "chats.jsonl", root / "chats.jsonl", longest)
         folder, error = _train(root, recipe_value(model, *files, **{"method": method, "training": training, **changes}))
         steps = _events(folder, "step")
-        emit(what=f"1b {method}: Rung", error=error, step_ms=_milliseconds(steps), **_steady(steps), **_peak())
+        emit(what=f"1b {method}: Rung", error=error, **_steady(steps), **_run_peak(folder))
 
 
 def memory(place: Workplace) -> None:
@@ -573,6 +571,12 @@ def _steady(steps: list[dict[str, Any]]) -> dict[str, Any]:
 def _milliseconds(steps: list[dict[str, Any]]) -> float | None:
     times = [1000 * step["seconds"] for step in steps if step.get("seconds")]
     return round(statistics.median(times), 1) if times else None
+
+
+def _run_peak(folder: RunFolder) -> dict[str, Any]:
+    """Peak and forecast of a run, as its events say after the second step."""
+    last = (_events(folder, "forecast") or [{}])[-1]
+    return {"peak_gib": _gib(last.get("measured")), "forecast_gib": _gib(last.get("bytes"))}
 
 
 def _peak() -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Shape:
     kv_heads: int
     vocabulary: int
     head_width: int
+    biases: bool = False
 
     @property
     def matmul_weights(self) -> int:
@@ -51,9 +52,8 @@ class Shape:
 
 SHAPES = {
     "tiny": Shape("llama", 64, 172, 2, 4, 2, 1000, 16),
-    "tiny-qwen": Shape("qwen2", 64, 172, 2, 4, 2, 1000, 16),
     "1b": Shape("llama", 2048, 8192, 16, 32, 8, 128_256, 64),  # Llama-3.2-1B with a head of its own
-    "qwen": Shape("qwen2", 1536, 8960, 28, 12, 2, 151_936, 128),  # Qwen2.5-1.5B with a head of its own
+    "qwen": Shape("llama", 1536, 8960, 28, 12, 2, 151_936, 128, True),  # Qwen2.5-1.5B's sizes, with a head of its own
     "8b": Shape("llama", 4096, 14336, 32, 32, 8, 128_256, 128),  # Llama-3.1-8B
 }
 
@@ -76,7 +76,7 @@ def make_model(name: str, folder: Path) -> Path:
     config = AutoConfig.for_model(
         shape.architecture, vocab_size=shape.vocabulary, hidden_size=shape.hidden, intermediate_size=shape.inner,
         num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_width, max_position_embeddings=8192, tie_word_embeddings=False,
+        head_dim=shape.head_width, attention_bias=shape.biases, max_position_embeddings=8192, tie_word_embeddings=False,
         eos_token_id=2, pad_token_id=0, bos_token_id=None,
     )  # fmt: skip
     gpu = torch.cuda.is_available()

@@ -227,6 +227,13 @@ def _activations(shape: ModelShape, recipe: Recipe, tokens: int, length: int, si
     added = _kept_by_adapter(shape, recipe, size, on_gpu) / layers
     # Gradients of the widest tensors while the last layer goes back, and a quantised layer's weights in full.
     working = 3 * max(shape.intermediate_size, shape.hidden_size) * size * tokens
+    whole = recipe.model.quantization != "none" or size < 4
+    if recipe.adapter is not None and recipe.adapter.kind == "dora" and whole:
+        # DoRA multiplies by the layer's weights again, copied to its input's type, and keeps that copy; on the way
+        # the widest layer's stand in float32 a few times, for the norm.
+        copies = sum(inputs * outputs for inputs, outputs in _adapted(shape, recipe.adapter)) * size
+        working += copies // layers if recipe.training.gradient_checkpointing else copies
+        working += 4 * 4 * max((inputs * outputs for _, inputs, outputs in shape.linear), default=0)
     if recipe.model.quantization != "none":
         working += max((inputs * outputs for _, inputs, outputs in shape.linear), default=0) * size
     if recipe.training.gradient_checkpointing:
@@ -266,11 +273,10 @@ def _kept_by_adapter(shape: ModelShape, recipe: Recipe, size: int, on_gpu: bool)
     chosen = _adapted(shape, adapter)
     total = sum(adapter.r * 4 for _ in chosen)
     if noise:
-        # Under autocast the dropped-out input is kept as it is multiplied; DoRA's in float32.
-        kept = 4 if adapter.kind == "dora" else size
-        total += sum(inputs * (kept + noise) for inputs, _ in chosen)
+        # The dropped-out input is kept in the type that it is multiplied in.
+        total += sum(inputs * (size + noise) for inputs, _ in chosen)
     if adapter.kind == "dora":
-        total += sum(2 * outputs * 4 for _, outputs in chosen)
+        total += sum(2 * outputs * size for _, outputs in chosen)
     return total
 
 

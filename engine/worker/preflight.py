@@ -1,4 +1,4 @@
-"""The last test before a launch: one real training step and one real evaluation on the longest rows.
+"""The last test before a launch: a real training step (in full: two) and a real evaluation on the longest rows.
 
 It runs the method's own trainer, at a learning rate of zero, and leaves weights and random numbers as they were. What
 does not fit in memory fails here, in the first minute; what it took stands beside the forecast.
@@ -44,6 +44,8 @@ def run_preflight(job: Job, trainer: "Trainer", footprint: Footprint, step_rows:
     with torch.random.fork_rng(), _as_before(trainer):
         trainer.train_dataset = trainer.train_dataset.select(longest)
         trainer.eval_dataset = trainer.eval_dataset.select(held)
+        # The first step ends with the making of the moments: where every weight has them, the peak is the second's.
+        trainer.args.max_steps = 2 if job.recipe.adapter is None else 1
         began = time.perf_counter()
         loss = trainer.train().training_loss
         trained = time.perf_counter()
@@ -52,7 +54,7 @@ def run_preflight(job: Job, trainer: "Trainer", footprint: Footprint, step_rows:
         trainer.evaluate()
         evaluated = time.perf_counter()
     schedule = job.schedule
-    step_seconds = (trained - began) * _share(train, longest)
+    step_seconds = (trained - began) / (2 if job.recipe.adapter is None else 1) * _share(train, longest)
     batches = -(-len(validation) // max(1, trainer.args.eval_batch_size))
     evaluation_seconds = (evaluated - trained) * batches * _share(validation, held)
     evaluations = 1 + -(-schedule.total_steps // schedule.eval_steps)
