@@ -286,7 +286,7 @@ def memory(place: Workplace) -> None:
         free = torch.cuda.mem_get_info()[0]
         held.append(torch.empty(max(0, free - 24 * GIB), dtype=torch.uint8, device="cuda"))
     folder = _worker(root, recipe_value(model, *files, training=training))
-    recovered = [event["after"] for event in _events(folder, "recovered")]
+    recovered = [event["new"] for event in _events(folder, "recovered")]
     emit(what="training", end=_last(folder)["type"], recovered=recovered, said=str(_last(folder).get("message"))[:200])
     found = _answers(place, model, 8 if place.tiny else 512, longest, 4)
     emit(what="answering", **found)
@@ -343,7 +343,7 @@ PARTS: dict[str, Callable[[Workplace], None]] = {
     "forecast-small": lambda place: forecast(place, ("1b", "qwen")),
     "forecast-big": lambda place: forecast(place, ("8b",)),
     "sft-small": lambda place: sft(place, "1b"),
-    "sft-big": lambda place: sft(place, "8b", rows=4),
+    "sft-big": lambda place: sft(place, "8b", rows=2),
     "qlora-big": lambda place: sft(place, "8b", "nf4", rows=4),
     "evaluation": evaluation,
     "profile": profile,
