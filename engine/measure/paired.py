@@ -196,7 +196,7 @@ def _skewed_t_intervals(samples: NDArray[np.float64], t: float) -> tuple[NDArray
 
     Where one example in twenty is much worse, t is too short on one side: 7 % of false alarms at n = 500. Hall 1992
     ("On the removal of skewness by transformation", Journal of the Royal Statistical Society B 54): a cubic of the
-    studentised mean is nearly normal, and is solved for the mean. Plainly: beyond three standard errors of the skewness.
+    studentised mean is nearly normal, and is solved for the mean. Plainly: by three standard errors of the skewness.
     """
     import numpy as np
 
