@@ -226,7 +226,7 @@ def leading_graded(correlation: float) -> Draw:
 
     def draw(groups: int, generator: np.random.Generator) -> tuple[Values, Values]:
         b = 0.2 + 0.6 * generator.beta(5, 5, groups * EACH)
-        return np.clip(b + 0.08 * luck(correlation, groups, generator), 0, 1), b
+        return np.clip(b + 0.12 * luck(correlation, groups, generator), 0, 1), b
 
     return draw
 
@@ -266,8 +266,8 @@ def test_an_interval_alone_would_tell_them_apart_too_often() -> None:
 
 
 KINDS: dict[str, tuple[Callable[[float], Draw], int, bool]] = {
-    "right/wrong": (leading, 500, False),
-    "right/wrong, own luck": (lucky, 500, False),
+    "right/wrong": (leading, 400, False),
+    "right/wrong, own luck": (lucky, 400, False),
     "graded": (leading_graded, 400, False),
     "macro-F1": (leading, 100, True),
 }
