@@ -213,7 +213,8 @@ def _skewed_t_intervals(samples: NDArray[np.float64], t: float) -> tuple[NDArray
     known = np.where(skewed, skewness, 1.0)
 
     def solved(studentised: float) -> NDArray[np.float64]:
-        return 3 / known * (np.cbrt(1 + known * (studentised - known / (6 * n))) - 1)
+        mean: NDArray[np.float64] = 3 / known * (np.cbrt(1 + known * (studentised - known / (6 * n))) - 1)
+        return mean
 
     lows = np.where(skewed, np.minimum(lows, means - solved(reach) * deviations), lows)
     return lows, np.where(skewed, np.maximum(highs, means - solved(-reach) * deviations), highs)

@@ -185,7 +185,8 @@ class _Scale:
         rare, chance = -math.log(1 - self.confidence), normal_quantile(self.power) * self.deviation
         gap = np.maximum(gaps, 1e-12)
         root = (chance + np.sqrt(chance**2 + 4 * gap * rare * room)) / (2 * gap)
-        return np.ceil(self.uneven * np.maximum(1.0, root**2 - rare / 2))
+        units: Numbers = np.ceil(self.uneven * np.maximum(1.0, root**2 - rare / 2))
+        return units
 
     def needed(self, numbers: Numbers) -> ExamplesNeeded | None:
         """The likely number with the range of the drawn ones, all of them more than there are."""
