@@ -114,7 +114,7 @@ def test_rows_taken_for_independent_cover_far_less() -> None:
 
 
 @pytest.mark.accept
-@pytest.mark.parametrize(("kind", "rates", "trials"), [("right", RATES, 600), ("graded", (0.8,), 300)])
+@pytest.mark.parametrize(("kind", "rates", "trials"), [("right", RATES, 400), ("graded", (0.8,), 200)])
 def test_coverage_of_grouped_scores_everywhere(kind: str, rates: tuple[float, ...], trials: int) -> None:
     covers = []
     for groups in SIZES:
@@ -266,8 +266,8 @@ def test_an_interval_alone_would_tell_them_apart_too_often() -> None:
 
 
 KINDS: dict[str, tuple[Callable[[float], Draw], int, bool]] = {
-    "right/wrong": (leading, 400, False),
-    "right/wrong, own luck": (lucky, 400, False),
+    "right/wrong": (leading, 300, False),
+    "right/wrong, own luck": (lucky, 300, False),
     "graded": (leading_graded, 400, False),
     "macro-F1": (leading, 100, True),
 }

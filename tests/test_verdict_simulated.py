@@ -19,6 +19,7 @@ from engine.measure.metrics.scoring import ExampleScore
 from engine.measure.metrics.summary import aggregate
 
 EXACT = parse_metric("exact_match")
+KEY = EXACT.key  # not cheap to ask for, once for every answer
 MOST_WRONG = 0.05
 SIZES = (12, 30, 60, 160, 500)
 
@@ -61,7 +62,7 @@ def answers(truth: Truth, n: int, generator: np.random.Generator, groups: int | 
         latent = np.sqrt(0.5) * shared + np.sqrt(0.5) * own
         values = (latent < _quantile(score)).astype(float)
         scores = tuple(
-            ExampleScore(str(i), EXACT.key, float(v), group=None if groups is None else str(owner[i]))
+            ExampleScore(str(i), KEY, float(v), group=None if groups is None else str(owner[i]))
             for i, v in enumerate(values)
         )
         found.append(Measured(f"c-{rung}", rung, "one way", aggregate(EXACT, scores), scores))
@@ -166,7 +167,7 @@ def rare_verdicts(truth: RareGroups, trials: int, seed: int) -> Counter[str]:
             luck = np.where(generator.random(len(owner)) < 0.75, hard, generator.random(len(owner)))
             right = luck < (own if rung == "prompt" else truth.higher)
             scores = tuple(
-                ExampleScore(str(i), EXACT.key, float(one), group=str(owner[i])) for i, one in enumerate(right)
+                ExampleScore(str(i), KEY, float(one), group=str(owner[i])) for i, one in enumerate(right)
             )
             found.append(Measured(f"c-{rung}", rung, "one way", aggregate(EXACT, scores), scores))
         return found
@@ -201,5 +202,5 @@ def test_the_best_of_twenty_equal_candidates_seldom_reaches_a_target_that_none_r
 
 
 def _candidate(name: str, right: Sequence[bool]) -> Measured:
-    scores = tuple(ExampleScore(str(i), EXACT.key, float(one)) for i, one in enumerate(right))
+    scores = tuple(ExampleScore(str(i), KEY, float(one)) for i, one in enumerate(right))
     return Measured(name, "prompt", "one way", aggregate(EXACT, scores), scores)
