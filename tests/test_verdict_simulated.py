@@ -166,9 +166,7 @@ def rare_verdicts(truth: RareGroups, trials: int, seed: int) -> Counter[str]:
             # Hard examples are hard for all: three in four are judged by the same luck.
             luck = np.where(generator.random(len(owner)) < 0.75, hard, generator.random(len(owner)))
             right = luck < (own if rung == "prompt" else truth.higher)
-            scores = tuple(
-                ExampleScore(str(i), KEY, float(one), group=str(owner[i])) for i, one in enumerate(right)
-            )
+            scores = tuple(ExampleScore(str(i), KEY, float(one), group=str(owner[i])) for i, one in enumerate(right))
             found.append(Measured(f"c-{rung}", rung, "one way", aggregate(EXACT, scores), scores))
         return found
 
