@@ -61,6 +61,10 @@ def test_one_that_is_not_shown_to_be_no_worse_does_not_either() -> None:
     assert break_even_fields(rows[1], rows, [pair("old", "new", -0.06, 0.04)], 0.02, True) == NONE
     assert break_even_fields(rows[1], rows, [pair("old", "new", -0.06, 0.04)], 0.05, True)["break_even"] == 2_000
     assert break_even_fields(rows[1], rows, [], 0.02, True) == NONE
+    # Too few groups to claim what the interval says.
+    few = pair("old", "new", -0.06, 0.01) | {"claim_low": -0.2, "claim_high": 0.1}
+    assert break_even_fields(rows[1], rows, [pair("old", "new", -0.06, 0.01)], 0.02, True)["break_even"] == 2_000
+    assert break_even_fields(rows[1], rows, [few], 0.02, True) == NONE
 
 
 @pytest.mark.parametrize(("more_is_better", "against", "answers"), [(True, "high", 1_000), (False, "low", 2_000)])

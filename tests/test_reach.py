@@ -26,7 +26,7 @@ def test_the_fewest_groups_too(target: float) -> None:
     assert fewest is not None and fewest > (fewest_rows(target) or 0)
     for groups, reached in ((fewest, True), (fewest - 1, False)):
         owners = [str(number) for number in range(groups) for _ in range(5)]
-        assert (estimate([1.0] * len(owners), groups=owners).low >= target) is reached
+        assert (estimate([1.0] * len(owners), groups=owners).claim_low >= target) is reached
     said = str(out_of_reach(parse_metric("exact_match"), target, 5 * (fewest - 1), fewest - 1))
     assert f"in {fewest - 1:,} groups can't show" in said and f"{fewest:,} groups could" in said
 

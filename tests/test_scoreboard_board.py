@@ -9,6 +9,7 @@ import pytest
 
 from engine.ladder.answers import Answer, AnswerStore
 from engine.ladder.board import build_board, read_board, write_board
+from engine.ladder.break_even import no_worse
 from engine.ladder.climb_record import ClimbRecord
 from engine.ladder.entries import write_entry
 from engine.ladder.examples import EvaluationExample, load_split
@@ -202,14 +203,19 @@ def test_the_command_prints_it(
     assert json.loads(cli("scoreboard", "--json").out)["scoreboard"][0]["candidate"] == "aaa"
 
 
-def test_a_scoreboard_of_an_earlier_version_opens_with_todays_verdict(tmp_path: Path, project: ProjectSettings) -> None:
+@pytest.mark.parametrize("version", [None, 2])
+def test_a_scoreboard_of_an_earlier_version_opens_with_todays_verdict(
+    tmp_path: Path, project: ProjectSettings, version: int | None
+) -> None:
     targeted = project.model_copy(update={"target": 0.95})
     save_project(tmp_path, targeted)
     base = base_spec(targeted)
     put(tmp_path, targeted, "aaa", base, 40)
     put(tmp_path, targeted, "bbb", base.model_copy(update={"retrieval": targeted.documents}), 40)
     board = board_of(tmp_path, targeted)
-    del board["version"]
+    board["version"] = version
+    for item in (*board["scoreboard"], *board["pairs"]):
+        del item["claim_low"], item["claim_high"]  # these came with version 3
     board["verdict"] = {"rung": "none", "candidate": None, "reasons": ["no rung is shown to reach the target 0.95"]}
     write_board(tmp_path, board)
     # All of 40 right is no proof of .95, and no proof against it.
@@ -220,6 +226,7 @@ def test_a_scoreboard_of_an_earlier_version_opens_with_todays_verdict(tmp_path: 
         file.unlink()
     gone = read_board(tmp_path)
     assert [row["candidate"] for row in gone["scoreboard"]] == ["aaa", "bbb"]
+    assert no_worse(*gone["scoreboard"], gone["pairs"], 0.2) and not no_worse(*gone["scoreboard"], gone["pairs"], 0.01)
     assert gone["verdict"]["rung"] == "undecided" and "an earlier version" in gone["verdict"]["reasons"][0]
 
 

@@ -17,9 +17,18 @@ EXACT = parse_metric("exact_match")
 
 
 def measured(
-    rung: Rung, values: list[float], metric: MetricSpec = EXACT, name: str | None = None, label: str = "one way"
+    rung: Rung,
+    values: list[float],
+    metric: MetricSpec = EXACT,
+    name: str | None = None,
+    label: str = "one way",
+    groups: int | None = None,
 ) -> Measured:
-    scores = tuple(ExampleScore(str(number), metric.key, value) for number, value in enumerate(values))
+    """One candidate's scores, the rows dealt to the groups in turn where there are any."""
+    scores = tuple(
+        ExampleScore(str(number), metric.key, value, group=None if groups is None else str(number % groups))
+        for number, value in enumerate(values)
+    )
     return Measured(name or f"c-{rung}", rung, label, aggregate(metric, scores), scores)
 
 
@@ -135,6 +144,25 @@ def test_an_undecided_one_says_where_to_start_and_what_climbing_could_bring_plai
     assert found.meanwhile.margin_settled is not None and found.meanwhile.margin_settled > 0.02
     assert found.reasons[-1].startswith("not shown, but the rung to start from meanwhile: prompting (one way)")
     assert found.to_json()["candidate"] is None and found.to_json()["start_candidate"] == "c-prompt"
+
+
+def test_few_groups_leave_open_what_the_interval_alone_would_settle_and_the_reason_says_so() -> None:
+    worse, better = [1.0, 0.0, 0.0, 1.0, 0.0] * 48, [1.0, 0.0, 1.0, 1.0, 0.0] * 48
+    said = "the interval would say so, but 12 groups are too few to exclude that a rare kind turns it round"
+    found = decide([measured("prompt", worse, groups=12), measured("tune", better, groups=12)], Question(EXACT))
+    assert found.rung == "undecided" and said in found.reasons[0]
+    assert found.needed is not None and found.needed.groups and found.needed.words + " would settle" in found.reasons[0]
+    enough = decide([measured("prompt", worse, groups=48), measured("tune", better, groups=48)], Question(EXACT))
+    assert enough.rung == "tune"
+    assert decide([measured("prompt", worse), measured("tune", better)], Question(EXACT)).rung == "tune"
+
+    nine_in_ten = right(108, 120)  # one wrong in each group
+    target = Question(EXACT, target=0.8)
+    found = decide([measured("prompt", nine_in_ten, groups=12)], target)
+    assert found.rung == "undecided" and any(said in why and "would tell" in why for why in found.reasons)
+    assert found.needed is not None and found.needed.groups and found.needed.likely > 12
+    assert decide([measured("prompt", nine_in_ten * 3, groups=36)], target).rung == "prompt"
+    assert decide([measured("prompt", nine_in_ten)], target).rung == "prompt"
 
 
 def test_a_rung_shown_worse_is_not_where_to_start() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.events import Event, Warned
 from engine.files import read_json, read_json_lines, write_json_atomic
-from engine.ladder.examples import group_count, read_examples
+from engine.ladder.examples import group_count, load_split, read_examples
 from engine.ladder.held_out import held_out_examples
 from engine.measure.group_report import groups_in
 from engine.measure.grouping import best_column, group_columns, group_key, group_names
@@ -208,6 +208,12 @@ def test_the_wizard_s_page_splits_alike(tmp_path: Path, group_by: str | None, us
     assert load_project(tmp_path).data.group_by == used
     assert any(f"rows with the same {used} stay in one split" in line for line in told) == (used is not None)
     assert any("held-out rows share their context" in line for line in told) == (used is None)
+    # Rows count as the split was made, also where rung.yaml has lost the column since.
+    for column in (used, None, "none"):
+        settings = load_project(tmp_path)
+        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"group_by": column})})
+        count = group_count(load_split(tmp_path, settings, "test").examples)
+        assert count == read_splits(tmp_path).splits["test"].groups and (count is None) == (used is None)
 
 
 def test_columns_that_the_project_maps_to_answers_are_no_groups(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def _none(found: Evidence, data: DataFacts, machine: MachineFacts, target: float
     instead = "Otherwise try" if given else "Try"
     given.append(Advice("model", f"{instead} a more capable base model: no rung is good enough with this one.", figure))
     if target is not None:
-        reached = best.low if data.more_is_better else best.high
+        reached = best.claim_low if data.more_is_better else best.claim_high
         if found.bounds is not None and reached == found.bounds[0 if data.more_is_better else 1]:
             return given  # shown to reach the metric's worst: no target at all
         text = f"Or settle for less: a target of {reached:.3g} is what {_NAMES[rung]} is shown to reach."
@@ -168,7 +168,7 @@ def _none(found: Evidence, data: DataFacts, machine: MachineFacts, target: float
 
 
 def _reaches(score: Estimate, target: float, more_is_better: bool) -> bool:
-    return score.low >= target if more_is_better else score.high <= target
+    return score.claim_low >= target if more_is_better else score.claim_high <= target
 
 
 def _train(found: Evidence, data: DataFacts, machine: MachineFacts) -> list[Advice]:

@@ -34,7 +34,7 @@ from engine.project.load import load_project
 from engine.project.schema import ProjectSettings
 
 BOARD_FILE = "scoreboard.json"
-BOARD_VERSION = 2
+BOARD_VERSION = 3
 """Of the rules behind verdict and intervals: a scoreboard of an earlier one is judged anew when it is read."""
 
 
@@ -194,6 +194,8 @@ def _row(root: Path, project: ProjectSettings, metric: MetricSpec, item: _Standi
         "score": estimate.score,
         "low": estimate.low,
         "high": estimate.high,
+        "claim_low": estimate.claim_low,
+        "claim_high": estimate.claim_high,
         "n": estimate.n,
         "groups": estimate.groups,
         "tokens_in": _mean([answer.tokens_in for answer in answers]),
@@ -252,6 +254,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "difference": found.difference,
         "low": found.low,
         "high": found.high,
+        "claim_low": found.claim_low,
+        "claim_high": found.claim_high,
         "p": pair.p_adjusted,
         "p_single": found.p,
         "n": found.n,

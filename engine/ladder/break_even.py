@@ -38,13 +38,13 @@ def break_even_fields(
 
 
 def no_worse(row: Row, other: Row, pairs: Sequence[Row], margin: float) -> bool:
-    """Whether the whole interval of row - other lies above -margin; a pair's difference is positive where a is better,
-    whatever the metric's direction."""
+    """Whether all that is not excluded of row - other lies above -margin; a pair's difference is positive where a is
+    better, whatever the metric's direction. Scoreboards of version 2 and before have the interval alone."""
     for pair in pairs:
         if (pair["a"], pair["b"]) == (row["candidate"], other["candidate"]):
-            return bool(pair["low"] > -margin)
+            return bool(pair.get("claim_low", pair["low"]) > -margin)
         if (pair["a"], pair["b"]) == (other["candidate"], row["candidate"]):
-            return bool(-pair["high"] > -margin)
+            return bool(-pair.get("claim_high", pair["high"]) > -margin)
     return False
 
 

@@ -13,6 +13,7 @@ from engine.data.shapes import Conversation, Example, Message, convert, detect_s
 from engine.errors import EngineError
 from engine.files import canonical_json, sha256_text
 from engine.measure.grouping import group_names
+from engine.measure.split_record import is_frozen, read_splits
 from engine.project.schema import ProjectData, ProjectSettings
 
 Split = Literal["train", "validation", "test"]
@@ -55,7 +56,13 @@ def load_split(root: Path, settings: ProjectSettings, split: Split) -> LoadedSpl
             f"rung.yaml: data.{split} is null",
             "rung new --train FILE splits a file",
         )
-    return read_examples(root / file, settings.data)
+    return read_examples(root / file, grouped_as_split(root, settings.data))
+
+
+def grouped_as_split(root: Path, data: ProjectData) -> ProjectData:
+    """`data` with the column by which the frozen splits were made: rung.yaml may have lost or changed it since."""
+    column = read_splits(root).group_by if is_frozen(root) else None
+    return data if column is None else data.model_copy(update={"group_by": column})
 
 
 def read_examples(path: Path, data: ProjectData) -> LoadedSplit:

@@ -7,7 +7,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.events import Event, Warned
 from engine.ladder.answers_in_documents import answers_given
-from engine.ladder.examples import EvaluationExample, load_split, read_examples
+from engine.ladder.examples import EvaluationExample, grouped_as_split, load_split, read_examples
 from engine.ladder.leakage import project_leakage, refusal
 from engine.measure.splits import (
     freeze_files,
@@ -46,7 +46,7 @@ def held_out_examples(root: Path, project: ProjectSettings, report: Callable[[Ev
 
 def sealed_examples(root: Path, project: ProjectSettings) -> list[EvaluationExample]:
     """The examples of the sealed final split; the seal is broken by this. Raises EngineError where there is none."""
-    return read_examples(open_final(root), project.data).examples
+    return read_examples(open_final(root), grouped_as_split(root, project.data)).examples
 
 
 def held_out_facts(root: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Candidates with their scores, and every two of them compared on the examples that both were scored on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 from engine.ladder.spec import Rung
@@ -63,7 +63,12 @@ def compare_candidates(metric: MetricSpec, measured: Sequence[Measured], confide
 
 def flip(pair: Pair) -> Pair:
     """The same pair seen from the other side."""
-    return Pair(pair.b, pair.a, _negated(pair.difference), pair.p_adjusted)
+    return Pair(pair.b, pair.a, pair.difference.flipped, pair.p_adjusted)
+
+
+def too_few_groups_words(groups: int | None) -> str:
+    """Why nothing is claimed although the interval alone would say it."""
+    return f"the interval would say so, but {groups:,} groups are too few to exclude that a rare kind turns it round"
 
 
 def oriented_values(
@@ -85,10 +90,4 @@ def _difference(metric: MetricSpec, a: Measured, b: Measured, confidence: float)
 
 
 def _better_by(metric: MetricSpec, difference: Difference) -> Difference:
-    return difference if metric.more_is_better else _negated(difference)
-
-
-def _negated(old: Difference) -> Difference:
-    return replace(
-        old, difference=-old.difference, low=-old.high, high=-old.low, a_better=old.b_better, b_better=old.a_better
-    )
+    return difference if metric.more_is_better else difference.flipped

@@ -1,6 +1,6 @@
 """What a verdict is about, and what it is: the question, the answer, and what an open one still offers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine.ladder.spec import Rung
@@ -31,14 +31,20 @@ class Question:
         return one > other if self.metric.more_is_better else one < other
 
     def clears(self, estimate: Estimate) -> bool:
-        """Whether the whole interval lies at or beyond the target."""
+        """Whether the score is shown to lie at or beyond the target."""
         assert self.target is not None
-        return estimate.low >= self.target if self.metric.more_is_better else estimate.high <= self.target
+        return estimate.claim_low >= self.target if self.metric.more_is_better else estimate.claim_high <= self.target
 
     def misses(self, estimate: Estimate) -> bool:
-        """Whether the whole interval falls short of the target."""
+        """Whether the score is shown to fall short of the target."""
         assert self.target is not None
-        return estimate.high < self.target if self.metric.more_is_better else estimate.low > self.target
+        return estimate.claim_high < self.target if self.metric.more_is_better else estimate.claim_low > self.target
+
+    def too_few_groups(self, estimate: Estimate) -> bool:
+        """Whether the interval is wholly on one side of the target, and only groups that went unseen leave it open."""
+        alone = replace(estimate, claim=None)
+        settled = self.clears(alone) or self.misses(alone)
+        return settled and not (self.clears(estimate) or self.misses(estimate))
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ def last_gain(metric: MetricSpec, trials: Sequence[tuple[int, Trial]]) -> Learni
     # Turned so that a gain is positive for a metric of which less is better, too.
     first, second = (after, before) if metric.more_is_better else (before, after)
     found = compare_scores(metric, first.scores, second.scores)
-    return LearningGain(fewer, more, found.difference, found.low, found.high, found.n)
+    # Advice follows from it, so its ends are those of a claim.
+    return LearningGain(fewer, more, found.difference, found.claim_low, found.claim_high, found.n)
 
 
 def project_recipe(root: Path, project: ProjectSettings) -> Recipe:

@@ -1,8 +1,16 @@
 """The verdict without a target: the lowest rung shown to be no worse, by the margin, than every higher one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from engine.ladder.pairs import RUNG_WORDS, Measured, compare_candidates, flip, oriented_values
+from engine.ladder.pairs import (
+    RUNG_WORDS,
+    Measured,
+    compare_candidates,
+    flip,
+    oriented_values,
+    too_few_groups_words,
+)
 from engine.ladder.question import ALPHA, Meanwhile, Question, Verdict
 from engine.ladder.spec import RUNGS, Rung
 from engine.measure.distributions import normal_quantile, two_sided_z
@@ -67,11 +75,11 @@ def _undecided(
         item for item in standing if not any(comparisons.worse(item, other) for other in _above(standing, item))
     )
     above = _above(standing, start) or [winner]
-    rival = min(above, key=lambda other: comparisons.pair(start, other).difference.low)
+    rival = min(above, key=lambda other: comparisons.pair(start, other).difference.claim_low)
     asked = doubtful[0]
     against = winner if asked is not start else rival
     needed = comparisons.needed(asked, against)
-    gain = max(0.0, -comparisons.pair(start, rival).difference.low) if rival is not start else None
+    gain = max(0.0, -comparisons.pair(start, rival).difference.claim_low) if rival is not start else None
     reasons = [comparisons.open_words(item, winner if item is not start else rival, needed if item is asked else None)
                for item in doubtful]  # fmt: skip
     margin = comparisons.margin_settled(start, above) if rival is not start else None
@@ -91,9 +99,12 @@ def _of_no_use(standing: Sequence[Measured], question: Question) -> bool:
     low, high = bounds
     if question.metric.more_is_better:
         return all(
-            item.estimate.score == low and item.estimate.high < low + OF_NO_USE * (high - low) for item in standing
+            item.estimate.score == low and item.estimate.claim_high < low + OF_NO_USE * (high - low)
+            for item in standing
         )
-    return all(item.estimate.score == high and item.estimate.low > high - OF_NO_USE * (high - low) for item in standing)
+    return all(
+        item.estimate.score == high and item.estimate.claim_low > high - OF_NO_USE * (high - low) for item in standing
+    )
 
 
 def _above(standing: Sequence[Measured], item: Measured) -> list[Measured]:
@@ -122,6 +133,13 @@ class _Comparisons:
         pair = self.pair(item, other)
         return shown_worse(pair.difference, pair.p_adjusted, ALPHA)
 
+    def _too_few_groups(self, item: Measured, other: Measured) -> bool:
+        """Whether the interval settles it, and only groups that went unseen leave it open."""
+        pair = self.pair(item, other)
+        alone = replace(pair.difference, claim=None)
+        settled = shown_worse(alone, pair.p_adjusted, ALPHA) or non_inferior(alone, self._question.margin)
+        return settled and not (self.worse(item, other) or self.no_worse(item, other))
+
     def needed(self, item: Measured, other: Measured) -> ExamplesNeeded | None:
         """How many examples would show it either worse or no worse; each is planned at the level it is tested at."""
         values, bounds = oriented_values(self._question.metric, item, other)
@@ -134,8 +152,9 @@ class _Comparisons:
     def margin_settled(self, start: Measured, above: Sequence[Measured]) -> float:
         """The margin at which two equal rungs would be shown no worse with a power of 80 %, at this many examples."""
         widths = [self.pair(start, other).difference for other in above]
-        half = max((found.high - found.low) / 2 for found in widths)
-        return half * (1 + normal_quantile(POWER) / two_sided_z(1 - ALPHA))
+        # What is not excluded of a difference of 0, and how far the observed one may be from it.
+        chance = normal_quantile(POWER) / two_sided_z(1 - ALPHA)
+        return max((found.claim_high - found.claim_low) / 2 + chance * (found.high - found.low) / 2 for found in widths)
 
     def worse_words(self, item: Measured, other: Measured) -> str:
         """Why `item` is left behind."""
@@ -153,6 +172,8 @@ class _Comparisons:
             f"{self._gap(item, other)}: neither shown worse ({_p(self.pair(item, other).p_adjusted)}) nor shown to be "
             f"at most {self._question.margin:g} worse"
         )
+        if self._too_few_groups(item, other):
+            said += f"; {too_few_groups_words(self.pair(item, other).difference.groups)}"
         return f"{said}; {needed.words} would settle it" if needed is not None else said
 
     def _gap(self, item: Measured, other: Measured) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from engine.ladder.pairs import RUNG_WORDS, Measured
+from engine.ladder.pairs import RUNG_WORDS, Measured, too_few_groups_words
 from engine.ladder.question import Meanwhile, Question, Verdict
 from engine.ladder.spec import RUNGS, Rung
 from engine.measure.power import ExamplesNeeded, examples_for_target
@@ -72,7 +72,8 @@ def _reached(item: Measured, question: Question) -> str:
 def _line(item: Measured, question: Question, needed: ExamplesNeeded | None) -> str:
     if question.misses(item.estimate):
         return f"{item.named} scores {item.figures} on {item.examples}: shown to miss the target {question.target:g}"
-    more = f"; {needed.words} would tell" if needed is not None else ""
+    more = f"; {too_few_groups_words(item.estimate.groups)}" if question.too_few_groups(item.estimate) else ""
+    more += f"; {needed.words} would tell" if needed is not None else ""
     return (
         f"{item.named} scores {item.figures} on {item.examples}, which leaves open whether it reaches the target "
         f"{question.target:g}{more}"

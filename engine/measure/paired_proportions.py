@@ -47,16 +47,15 @@ def tango_intervals(
     import numpy as np
 
     z = two_sided_z(confidence) if z is None else z
-    ends = []
-    for bound in (-1.0, 1.0):
-        outside, inside = np.full(len(a_only), bound), (a_only - b_only) / n
-        # Bisection: the score falls as the supposed difference grows.
-        for _ in range(50):
-            middle = (outside + inside) / 2
-            kept = np.abs(tango_score(a_only, b_only, n, middle)) <= z
-            inside, outside = np.where(kept, middle, inside), np.where(kept, outside, middle)
-        ends.append(inside)
-    return ends[0], ends[1]
+    # Both ends at once: [ends, rows].
+    outside = np.array([[-1.0], [1.0]]) * np.ones(len(a_only))
+    inside = (a_only - b_only) / n + 0 * outside
+    # Bisection: the score falls as the supposed difference grows.
+    for _ in range(45):
+        middle = (outside + inside) / 2
+        kept = np.abs(tango_score(a_only, b_only, n, middle)) <= z
+        inside, outside = np.where(kept, middle, inside), np.where(kept, outside, middle)
+    return inside[0], inside[1]
 
 
 def tango_score(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.measure.clustered import Clustering, clustering_of_mean, groups_of
-from engine.measure.distributions import two_sided_z
+from engine.measure.distributions import normal_quantile, two_sided_z
 from engine.measure.intervals import ZERO_TO_ONE, Bounds, finite_values, is_right_or_wrong
 from engine.measure.paired import compare, non_inferior, shown_worse
 from engine.measure.sample_size import (
@@ -17,7 +17,6 @@ from engine.measure.sample_size import (
     mcnemar_approximate,
     mcnemar_examples,
     mean_approximate,
-    mean_examples,
     non_inferiority_approximate,
     non_inferiority_examples,
     target_approximate,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Draws = NDArray[np.float64]
+    Numbers = NDArray[np.float64]
 
 _DRAWS = 500
 
@@ -70,32 +69,28 @@ def examples_to_settle(
 
     Non-inferiority is planned at `confidence`, the difference at `alpha`, corrected where several pairs are compared.
     The number at hand if the question is settled already, more than that otherwise; None if as far as the scores
-    tell no number of examples up to a million would do. With `groups` it is groups that are counted.
+    tell no number of examples up to a million would do. With `groups` it is groups that are counted, and enough of
+    them that a rare kind which went unseen couldn't change the answer.
     """
+    import numpy as np
+
     found = compare(a_values, b_values, confidence, bounds=bounds, groups=groups)
     at_hand = found.groups or found.n
     if non_inferior(found, margin) or shown_worse(found, alpha=alpha):
         return ExamplesNeeded(at_hand, at_hand, at_hand, found.groups is not None)
     a, b = finite_values(a_values), finite_values(b_values)
-    scale = _Scale.of(a - b, groups, confidence)
-    if is_right_or_wrong(a) and is_right_or_wrong(b):
-        a_only, b_only = float((a > b).mean()), float((a < b).mean())
-        likely = _sooner(
-            non_inferiority_examples(a_only, b_only, margin, power, confidence),
-            mcnemar_examples(a_only, b_only, power, 1 - alpha) if a_only < b_only else None,
-        )
-        drawn_a, drawn_b = _drawn_shares([a_only, b_only], scale.worth)
-        drawn = non_inferiority_approximate(drawn_a, drawn_b, margin, power, confidence)
-        worse = mcnemar_approximate(drawn_a, drawn_b, power, 1 - alpha)
-        return scale.needed(likely, _earlier(drawn, worse, drawn_a < drawn_b))
-    mean, deviation = float((a - b).mean()), _deviation(a - b)
-    likely = _sooner(
-        _non_inferior_mean(mean, deviation, margin, power, confidence, bounds),
-        mean_examples(mean, deviation, power, 1 - alpha) if mean < 0 else None,
-    )
-    means = _drawn_means(mean, deviation, scale.worth, _widest(bounds))
-    drawn = _each(lambda one: _non_inferior_mean(one, deviation, margin, power, confidence, bounds), means)
-    return scale.needed(likely, _earlier(drawn, mean_approximate(means, deviation, power, 1 - alpha), means < 0))
+    both = is_right_or_wrong(a) and is_right_or_wrong(b)
+    scale = _Scale.of(a - b, groups, power, confidence, has_floor=not both)
+    if both:
+        means, no_worse, worse = _shares_to_settle(a - b, scale.worth, margin, power, confidence, alpha)
+    else:
+        means = _means(a - b, scale.worth, _widest(bounds))
+        no_worse = mean_approximate(means + margin, _deviation(a - b), power, confidence)
+        worse = mean_approximate(means, _deviation(a - b), power, 1 - alpha)
+    low, high = _widest(bounds) or (None, None)
+    no_worse = scale.counted(no_worse, means + margin, None if low is None else means - low)
+    worse = scale.counted(worse, -means, None if high is None else high - means)
+    return scale.needed(np.minimum(no_worse, worse))
 
 
 def examples_for_target(
@@ -111,123 +106,141 @@ def examples_for_target(
     More than there are, as the question is taken to be open; None if no number up to a million would do, whatever
     the true score is among those that the scores at hand allow. With `groups` it is groups that are counted.
     """
+    import numpy as np
+
     scores = finite_values(values)
-    scale = _Scale.of(scores, groups, confidence)
-    mean, deviation = float(scores.mean()), _deviation(scores)
-    if is_right_or_wrong(scores):
-        [rates] = _drawn_shares([mean], scale.worth)
-        likely = target_examples(mean, target, power, confidence)
-        return scale.needed(likely, target_approximate(rates, target, power, confidence))
-    likely = _mean_for_target(mean, deviation, target, power, confidence, bounds)
-    means = _drawn_means(mean, deviation, scale.worth, bounds)
-    drawn = _each(lambda one: _mean_for_target(one, deviation, target, power, confidence, bounds), means)
-    return scale.needed(likely, drawn)
+    both = is_right_or_wrong(scores)
+    scale = _Scale.of(scores, groups, power, confidence, has_floor=not both)
+    if both:
+        [means] = _shares([float(scores.mean())], scale.worth)
+        numbers = target_approximate(means, target, power, confidence)
+        numbers[0] = _or_inf(target_examples(float(means[0]), target, power, confidence))
+    else:
+        means = _means(scores, scale.worth, bounds)
+        numbers = mean_approximate(means - target, _deviation(scores), power, confidence)
+    room = None if bounds is None else np.where(means > target, means - bounds[0], bounds[1] - means)
+    return scale.needed(scale.counted(numbers, np.abs(means - target), room))
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """How examples are counted: what those at hand are worth, and how many are asked for in place of n independent."""
+    """How examples are counted: what those at hand are worth, and how many are asked for in place of n independent.
+
+    Arrays of numbers begin with that for the observed score; the others are for scores drawn from what it leaves open.
+    """
 
     at_hand: int
     worth: float
     groups: bool
-    # Groups for each independent example, and those that the t reference adds.
+    power: float
+    confidence: float
+    # Standard deviation of one unit's mean, and whether units that went unseen hold a claim back.
+    deviation: float
+    has_floor: bool
+    # Groups for each independent example, and those that the t reference adds; groups for each effective one.
     units: float = 1.0
     added: float = 0.0
+    uneven: float = 1.0
 
     @staticmethod
-    def of(values: NDArray[np.float64], names: Sequence[str | None] | None, confidence: float) -> _Scale:
+    def of(
+        values: NDArray[np.float64],
+        names: Sequence[str | None] | None,
+        power: float,
+        confidence: float,
+        has_floor: bool,
+    ) -> _Scale:
         found = groups_of(names)
         if found is None:
-            return _Scale(len(values), len(values), False)
+            return _Scale(len(values), len(values), False, power, confidence, _deviation(values), has_floor)
         spread: Clustering = clustering_of_mean(values, found, confidence)
+        units = found.count / spread.effective_n
         # Guenther's correction (1981), with groups as what the spread is estimated from.
         added = two_sided_z(confidence) ** 2 / 2
-        return _Scale(found.count, spread.effective_n, True, found.count / spread.effective_n, added)
+        return _Scale(
+            found.count, spread.effective_n, True, power, confidence, _deviation(values) * math.sqrt(units), True,
+            units, added, found.count / found.effective,
+        )  # fmt: skip
 
-    def needed(self, likely: int | None, drawn: Draws) -> ExamplesNeeded | None:
+    def counted(self, independent: Numbers, gaps: Numbers, room: Numbers | None) -> Numbers:
+        """Numbers of independent examples in the unit asked for; inf where the gap to what is to be excluded is none.
+
+        `room` is how far the score lies from the bound on the gap's side, None where there is no bound.
+        """
+        import numpy as np
+
+        numbers = np.ceil(independent * self.units + self.added - 1e-9)
+        if self.has_floor and room is not None:
+            numbers = np.maximum(numbers, self._floor(gaps, room))
+        return np.where(gaps > 0, numbers, np.inf)
+
+    def _floor(self, gaps: Numbers, room: Numbers) -> Numbers:
+        """The numbers of units at which those that may have gone unseen change less than the gap, with `power`.
+
+        `unseen_share` of n is c / (n + c / 2) to within 1 % from 6 on, c = -log(1 - confidence); and the observed gap
+        is the true one less z standard errors with that power. That is a quadratic equation in the root of n + c / 2.
+        """
+        import numpy as np
+
+        rare, chance = -math.log(1 - self.confidence), normal_quantile(self.power) * self.deviation
+        gap = np.maximum(gaps, 1e-12)
+        root = (chance + np.sqrt(chance**2 + 4 * gap * rare * room)) / (2 * gap)
+        units: Numbers = np.ceil(self.uneven * np.maximum(1.0, root**2 - rare / 2))
+        return units
+
+    def needed(self, numbers: Numbers) -> ExamplesNeeded | None:
         """The likely number with the range of the drawn ones, all of them more than there are."""
         import numpy as np
 
-        numbers = np.sort(np.where(drawn > MOST_EXAMPLES, np.inf, drawn))
-        affordable = numbers[np.isfinite(numbers)]
+        numbers = np.where(numbers > MOST_EXAMPLES, np.inf, np.maximum(numbers, self.at_hand + 1))
+        likely, drawn = float(numbers[0]), np.sort(numbers[1:])
+        affordable = drawn[np.isfinite(drawn)]
         if not len(affordable):
             return None
-        last = len(numbers) - 1
-        low, high = numbers[int(0.05 * last)], numbers[math.ceil(0.95 * last)]
-        middle = float(np.median(affordable)) if likely is None else float(likely)
-        number = self._counted(middle)
-        lowest = min(number, self._counted(float(low))) if math.isfinite(low) else number
-        highest = None if likely is None or not math.isfinite(high) else max(number, self._counted(float(high)))
+        last = len(drawn) - 1
+        low, high = float(drawn[int(0.05 * last)]), float(drawn[math.ceil(0.95 * last)])
+        number = math.ceil(likely if math.isfinite(likely) else float(np.median(affordable)))
+        lowest = min(number, math.ceil(low)) if math.isfinite(low) else number
+        highest = max(number, math.ceil(high)) if math.isfinite(likely) and math.isfinite(high) else None
         return ExamplesNeeded(lowest, number, highest, self.groups)
 
-    def _counted(self, independent: float) -> int:
-        return max(self.at_hand + 1, math.ceil(independent * self.units + self.added))
+
+def _shares_to_settle(
+    differences: NDArray[np.float64], worth: float, margin: float, power: float, confidence: float, alpha: float
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Differences of right/wrong scores, and the numbers that would show each of them no worse, and worse."""
+    a_only, b_only = float((differences > 0).mean()), float((differences < 0).mean())
+    a, b = _shares([a_only, b_only], worth)
+    no_worse = non_inferiority_approximate(a, b, margin, power, confidence)
+    no_worse[0] = _or_inf(non_inferiority_examples(a_only, b_only, margin, power, confidence))
+    worse = mcnemar_approximate(a, b, power, 1 - alpha)
+    worse[0] = _or_inf(mcnemar_examples(a_only, b_only, power, 1 - alpha))
+    return a - b, no_worse, worse
 
 
-def _sooner(one: int | None, other: int | None) -> int | None:
-    return min((number for number in (one, other) if number is not None), default=None)
+def _or_inf(number: int | None) -> float:
+    return math.inf if number is None else float(number)
 
 
-def _earlier(one: Draws, other: Draws, other_counts: NDArray[np.bool_]) -> Draws:
-    import numpy as np
-
-    return np.where(other_counts, np.minimum(one, other), one)
-
-
-def _drawn_shares(shares: Sequence[float], worth: float) -> list[Draws]:
-    """True shares that go with the observed ones: draws from Jeffreys' posterior.
+def _shares(observed: Sequence[float], worth: float) -> list[Numbers]:
+    """The observed shares, then true ones that go with them: draws from Jeffreys' posterior.
 
     Resampling the scores would never leave 0 or 1, and twelve right answers of twelve don't make a rate of 1.
     """
     import numpy as np
 
-    counts = [share * worth + 0.5 for share in (*shares, max(0.0, 1 - sum(shares)))]
+    counts = [share * worth + 0.5 for share in (*observed, max(0.0, 1 - sum(observed)))]
     drawn = np.random.default_rng(0).dirichlet(counts, _DRAWS)
-    return [drawn[:, position] for position in range(len(shares))]
+    return [np.append(share, drawn[:, position]) for position, share in enumerate(observed)]
 
 
-def _drawn_means(mean: float, deviation: float, worth: float, bounds: Bounds | None) -> Draws:
+def _means(values: NDArray[np.float64], worth: float, bounds: Bounds | None) -> Numbers:
+    """The observed mean, then true ones that go with it."""
     import numpy as np
 
-    drawn = mean + deviation / math.sqrt(worth) * np.random.default_rng(0).standard_normal(_DRAWS)
-    return drawn if bounds is None else np.clip(drawn, *bounds)
-
-
-def _each(number_of: Callable[[float], int | None], means: Draws) -> Draws:
-    import numpy as np
-
-    numbers = [number_of(float(mean)) for mean in means]
-    return np.array([np.inf if number is None else number for number in numbers], dtype=np.float64)
-
-
-def _non_inferior_mean(
-    mean: float, deviation: float, margin: float, power: float, confidence: float, bounds: Bounds | None
-) -> int | None:
-    if mean <= -margin:
-        return None
-    needed = mean_examples(mean + margin, deviation, power, confidence)
-    if needed is None or bounds is None:
-        return needed
-    widest = bounds[1] - bounds[0]
-    return max(needed, _examples_for_floor((mean + margin) / (widest + mean), confidence))
-
-
-def _mean_for_target(
-    mean: float, deviation: float, target: float, power: float, confidence: float, bounds: Bounds | None
-) -> int | None:
-    needed = mean_examples(mean - target, deviation, power, confidence)
-    if needed is None or bounds is None:
-        return needed
-    room = mean - bounds[0] if mean > target else bounds[1] - mean
-    return max(needed, _examples_for_floor(abs(mean - target) / room, confidence))
-
-
-def _examples_for_floor(share: float, confidence: float) -> int:
-    """The size at which unseen answers can change less than this share (see `intervals.graded_intervals`)."""
-    if share >= 1:
-        return 1
-    return math.ceil(math.log(1 - confidence) / math.log1p(-share))
+    mean, error = float(values.mean()), _deviation(values) / math.sqrt(worth)
+    means = mean + error * np.append(0.0, np.random.default_rng(0).standard_normal(_DRAWS))
+    return means if bounds is None else np.clip(means, *bounds)
 
 
 def _widest(bounds: Bounds | None) -> Bounds | None:

@@ -120,7 +120,8 @@ def _score(row: Mapping[str, Any]) -> float:
 
 
 def _estimate(row: Mapping[str, Any]) -> Estimate:
-    return Estimate(row["score"], row["low"], row["high"], row["n"])
+    claim = (row["claim_low"], row["claim_high"]) if "claim_low" in row else None
+    return Estimate(row["score"], row["low"], row["high"], row["n"], claim=claim)
 
 
 def _reading(retrieval: Mapping[str, Any] | None, project: "ProjectSettings") -> Reading | None:

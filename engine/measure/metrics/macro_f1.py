@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.measure.bootstrap import RESAMPLES, affordable, bca_interval, resample_weights
 from engine.measure.clustered import Clustering, Groups, clustering, groups_of, uncommon
-from engine.measure.intervals import Estimate, clustered_interval, unseen_share
+from engine.measure.intervals import Estimate, claim_ends, clustered_interval, unseen_share
 from engine.measure.paired import Difference
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def macro_f1(
         return Estimate(observed, low, high, n, "bca")
     spread = _clustering(_leave_one_out(hits), _leave_group_out(hits, found), found, confidence)
     low, high = clustered_interval(observed, low, high, spread, confidence, (0.0, 1.0))
-    return Estimate(observed, low, high, n, "bca", found.count)
+    claim = claim_ends(observed, low, high, found, confidence, (0.0, 1.0))
+    return Estimate(observed, low, high, n, "bca", found.count, claim)
 
 
 def compare_macro_f1(
@@ -57,7 +58,7 @@ def compare_macro_f1(
 
     p by approximate randomisation (Noreen 1989): were they equally good, each pair of predictions might as well have
     been swapped. The interval is the paired bootstrap's BCa, with the floor of graded differences. With `groups`, whole
-    groups are swapped, and the interval is wider as in `macro_f1`.
+    groups are swapped, the interval is wider as in `macro_f1`, and claims reach to what unseen groups could change.
     """
     import numpy as np
 
@@ -69,17 +70,18 @@ def compare_macro_f1(
     low, high = bca_interval(observed, replicates, _leave_one_out(a) - _leave_one_out(b), confidence)
     unseen = unseen_share(n, confidence)
     low, high = min(low, observed - unseen * (1 + observed)), max(high, observed + unseen * (1 - observed))
-    found = groups_of(groups)
+    found, claim = groups_of(groups), None
     if found:
         rows = _leave_one_out(a) - _leave_one_out(b)
         spread = _clustering(rows, _leave_group_out(a, found) - _leave_group_out(b, found), found, confidence)
         low, high = clustered_interval(observed, low, high, spread, confidence, (-1.0, 1.0))
+        claim = claim_ends(observed, low, high, found, confidence, (-1.0, 1.0))
     a_right, b_right = (
         np.array([p == e for p, e in zip(side, expected, strict=True)]) for side in (a_predicted, b_predicted)
     )
     a_better, b_better = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
     p = _swap_p(a, b, observed, seed, resamples, found)
-    return Difference(observed, low, high, p, n, a_better, b_better, found.count if found else None)
+    return Difference(observed, low, high, p, n, a_better, b_better, found.count if found else None, claim)
 
 
 def _hits(predicted: Sequence[str], expected: Sequence[str], known: Sequence[str]) -> NDArray[np.float64]:

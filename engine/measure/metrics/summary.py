@@ -25,7 +25,9 @@ def aggregate(spec: MetricSpec, scores: Sequence[ExampleScore], confidence: floa
         return macro_f1(*labels, confidence, seed, groups)
     found = estimate([float(one.score or 0.0) for one in kept], confidence, seed, spec.bounds, groups)
     if spec.name == "reference_perplexity":
-        return replace(found, score=math.exp(found.score), low=math.exp(found.low), high=math.exp(found.high))
+        claim = None if found.claim is None else (math.exp(found.claim[0]), math.exp(found.claim[1]))
+        low, high = math.exp(found.low), math.exp(found.high)
+        return replace(found, score=math.exp(found.score), low=low, high=high, claim=claim)
     return found
 
 
