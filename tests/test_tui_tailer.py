@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from textual.message import Message
 
+from engine.ladder.board_file import BOARD_VERSION
 from engine.runs.folder import RunFolder
 from tests.on_screen import held_lock
 from tests.recorded import FINISHED_RUN, write_run
@@ -152,7 +153,9 @@ def test_the_ladder_is_read_from_the_scoreboard(tmp_path: Path) -> None:
     (tmp_path / "rung.yaml").write_text("target: 0.8\n")
     board = tmp_path / "scoreboard.partial"
     board.write_text(
-        json.dumps({"version": 2, "scoreboard": rows, "pairs": [], "verdict": {"rung": "rag", "reasons": []}})
+        json.dumps(
+            {"version": BOARD_VERSION, "scoreboard": rows, "pairs": [], "verdict": {"rung": "rag", "reasons": []}}
+        )
     )
     board.rename(tmp_path / "scoreboard.json")
     ladder = ear.next(LadderRead).ladder

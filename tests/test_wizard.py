@@ -10,7 +10,7 @@ import yaml
 from engine.demo import make_demo
 from engine.errors import EngineError
 from engine.forecast import ModelShape, shape_of_folder
-from engine.ladder.board import BOARD_VERSION
+from engine.ladder.board_file import BOARD_VERSION
 from engine.project.load import load_project
 from engine.project.model_choices import (
     LIST_FILE,

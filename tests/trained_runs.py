@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.events import Event, Finished, Probe, Started, Step
 from engine.files import write_json_atomic, write_text_atomic
-from engine.ladder.board import BOARD_FILE
+from engine.ladder.board_file import BOARD_FILE
 from engine.recipe.load import dump_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from engine.ladder.board_file import is_current
+
 Rung = Literal["prompt", "rag", "tune"]
 RUNGS: tuple[Rung, ...] = ("prompt", "rag", "tune")
 
@@ -37,7 +39,7 @@ def ladder_state(root: Path) -> Ladder:
     # A model that learned from held-out rows, or another one behind an endpoint, stands for no rung.
     rows = [row for row in every if not row.get("leaked") and not row.get("endpoint")]
     # An earlier version's verdict may have claimed too much: the scoreboard judges it anew, the rail leaves it out.
-    verdict = board.get("verdict") if board.get("version") is not None else None
+    verdict = board.get("verdict") if is_current(board) else None
     chosen = str(verdict.get("rung", "")) if isinstance(verdict, dict) else ""
     better = max if board.get("more_is_better", True) else min
     standings = tuple(_standing(rung, rows, chosen, better) for rung in RUNGS)

@@ -11,7 +11,8 @@ from typing import Any
 from engine.comparison import base_model, read_recipe
 from engine.errors import EngineError
 from engine.files import read_json
-from engine.ladder.board import BOARD_FILE, read_board
+from engine.ladder.board import read_board
+from engine.ladder.board_file import BOARD_FILE
 from engine.ladder.training_cost import perplexity_growth
 from engine.probe.forgot import forgot
 from engine.runs.folder import RunFolder, find_run, list_runs

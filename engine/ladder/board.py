@@ -12,6 +12,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.files import read_json, write_json_atomic
 from engine.ladder.answers import Answer, AnswerStore
+from engine.ladder.board_file import BOARD_FILE, BOARD_VERSION, is_current
 from engine.ladder.break_even import break_even_fields
 from engine.ladder.entries import Entry, read_entries
 from engine.ladder.examples import EvaluationExample, group_count, load_split, sample
@@ -32,10 +33,6 @@ from engine.measure.paired import Pair
 from engine.probe.forgot import forgot_words
 from engine.project.load import load_project
 from engine.project.schema import ProjectSettings
-
-BOARD_FILE = "scoreboard.json"
-BOARD_VERSION = 3
-"""Of the rules behind verdict and intervals: a scoreboard of an earlier one is judged anew when it is read."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def read_board(root: Path) -> dict[str, Any]:
             f"{root} has no scoreboard yet", "nothing was scored on the held-out rows", "rung climb, or rung eval"
         )
     board: dict[str, Any] = read_json(path)
-    return board if board.get("version") == BOARD_VERSION else _judged_anew(root, board)
+    return board if is_current(board) else _judged_anew(root, board)
 
 
 def _judged_anew(root: Path, board: Mapping[str, Any]) -> dict[str, Any]:

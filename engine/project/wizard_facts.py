@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import EngineError
 from engine.ladder.advice import advise
 from engine.ladder.advice_facts import Advice, DataFacts, Evidence, LearningGain, MachineFacts, Reading, verdict_facts
-from engine.ladder.board import BOARD_FILE, read_board
+from engine.ladder.board import read_board
+from engine.ladder.board_file import BOARD_FILE
 from engine.ladder.reach import reach_notes
 from engine.measure.intervals import Estimate
 from engine.measure.split_record import is_frozen, read_splits

@@ -9,7 +9,8 @@ from engine.adapters.listing import TrainedAdapter, base_name, chain_of, read_ad
 from engine.comparison import base_model, read_recipe
 from engine.exports import combined_words
 from engine.files import read_json, sha256_file, write_text_atomic
-from engine.ladder.board import BOARD_FILE, read_board
+from engine.ladder.board import read_board
+from engine.ladder.board_file import BOARD_FILE
 from engine.ladder.weights_hash import weights_hash
 from engine.methods import method_of
 from engine.models import model_source

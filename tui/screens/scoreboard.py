@@ -23,7 +23,8 @@ NOTHING_YET = (
 
 def read_scoreboard(root: Path) -> dict[str, Any]:
     """The project's scoreboard, or {} where nothing was measured; for a background thread."""
-    from engine.ladder.board import BOARD_FILE, read_board
+    from engine.ladder.board import read_board
+    from engine.ladder.board_file import BOARD_FILE
 
     return read_board(root) if (root / BOARD_FILE).exists() else {}
 
