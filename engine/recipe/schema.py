@@ -33,7 +33,8 @@ class ModelSettings(Strict):
     name: str = Field(description="a folder, a hub id, or pocket (the small model that comes with Rung)")
     revision: str | None = Field(None, description="hub branch, tag or commit; null: the default branch")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="weights in memory; auto: bfloat16 where the device computes it, else float32"
+        "auto",
+        description="weights in memory; auto: bfloat16 where the device computes it, else float32; all trained: float32",
     )
     quantization: Literal["none", "nf4", "int8"] = Field(
         "none", description="nf4: 4-bit weights with double quantisation, for QLoRA; int8: 8-bit"

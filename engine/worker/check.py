@@ -93,7 +93,8 @@ def _check_disk(answer: dict[str, Any], recipe: Recipe, root: Path, problems: li
     if answer["forecast"] is None:
         return
     parts = answer["forecast"]["memory_bytes"]
-    saved = parts["weights"] if recipe.adapter is None else parts["adapter"]
+    # Each of the two moments is as large as the weights that are trained.
+    saved = parts["optimizer"] // 2
     num_saves = make_schedule(recipe, answer["data"]["train"]["used"]).num_saves
     _tell_refusals(problems, disk_refusals(recipe, saved, parts["optimizer"], num_saves, root), recipe, "disk")
 
