@@ -3,16 +3,12 @@
 A part prints its rows as they come, one line of JSON after `ROW `; everything else on its output is noise.
 """
 
-import gc
 import json
 import os
-import signal
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +16,32 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+from gpu_figures import (  # noqa: E402
+    GIB,
+    device_name,
+    events_of,
+    forget,
+    last_event,
+    losses,
+    milliseconds,
+    peak_flops,
+    run_peak,
+    steady,
+    timed,
+)
+from gpu_runs import (  # noqa: E402
+    RUNG,
+    answer_by_generate,
+    answer_by_rung,
+    gathered,
+    launch_check,
+    run_workers,
+    train_by_trl,
+    train_here,
+)
 from gpu_shapes import SHAPES, make_model, recipe_value, skewed_lengths, write_chats, write_pairs  # noqa: E402
 
-from engine.files import read_json_lines  # noqa: E402
-from engine.recipe.load import build_recipe, dump_recipe  # noqa: E402
-from engine.recipe.schema import Recipe  # noqa: E402
-from engine.runs.folder import RunFolder, new_run_folder  # noqa: E402
-
-RUNG = [sys.executable, str(ROOT / "rung.py")]
-# Dense bfloat16 operations a second, by the vendor's data sheets; of another GPU the rate measured here is the peak.
-PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12, "L40S": 362e12, "RTX 4090": 165e12}
-GIB = 2**30
+from engine.recipe.load import build_recipe  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -80,13 +91,13 @@ def machine(place: Workplace) -> None:
         flash=bool(torch.backends.cuda.flash_sdp_enabled()),
         cudnn=bool(torch.backends.cuda.cudnn_sdp_enabled()),
     )
-    device = _device()
+    device = device_name()
     size = 256 if place.tiny else 8192
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    seconds = _timed(lambda: a @ b, 5 if place.tiny else 30)
+    seconds = timed(lambda: a @ b, 5 if place.tiny else 30)
     small = torch.zeros(8, device=device)
-    launch = _timed(lambda: small.add_(1), 50 if place.tiny else 5000)
+    launch = timed(lambda: small.add_(1), 50 if place.tiny else 5000)
     emit(what="rates", gemm_tflops=round(2 * size**3 / seconds / 1e12, 1), launch_us=round(launch * 1e6, 1))
 
 
@@ -114,21 +125,21 @@ def resume(place: Workplace) -> None:
     model = make_model("tiny", place.folder / "models" / "tiny")
     training = {"max_steps": 60, "per_device_train_batch_size": 4, "save_steps": 10, "learning_rate": 1e-3}
     value = recipe_value(model, root / "train.jsonl", root / "val.jsonl", 64, training=training)
-    curves = {"unbroken": _losses(_worker(root, value))}
+    curves = {"unbroken": losses(run_workers(root, value))}
     for how in ("stopped", "killed"):
-        folder = _worker(root, value, break_off=how)
-        there = len(_losses(folder))
+        folder = run_workers(root, value, break_off=how)
+        there = len(losses(folder))
         subprocess.run([*RUNG, "resume", folder.id], cwd=root, capture_output=True, stdin=subprocess.DEVNULL)
-        curves[how] = _losses(folder)
+        curves[how] = losses(folder)
         pairs = zip(curves["unbroken"], curves[how], strict=False)
         worst = max((abs(a - b) for a, b in pairs), default=None)
         emit(
             what=f"{how} at step {there}, resumed",
             steps=len(curves[how]),
-            end=_last(folder)["type"],
+            end=last_event(folder)["type"],
             largest_difference=worst,
             # The memory panel of the Run screen is drawn from these events.
-            memory_of=[device["name"] for event in _events(folder, "memory")[-1:] for device in event["devices"]],
+            memory_of=[device["name"] for event in events_of(folder, "memory")[-1:] for device in event["devices"]],
         )
 
 
@@ -170,13 +181,13 @@ def methods(place: Workplace) -> None:
         file = root / f"{data}.jsonl"
         training = {"max_steps": 6, "per_device_train_batch_size": 8}
         changes = {"method": name.partition(" ")[0], "training": training, **changes}
-        folder, error = _train(root, recipe_value(Path(teacher["model"]["name"]), file, file, 64, **changes))
-        steps = _events(folder, "step")
+        folder, error = train_here(root, recipe_value(Path(teacher["model"]["name"]), file, file, 64, **changes))
+        steps = events_of(folder, "step")
         emit(
             what=name,
-            end=error or _last(folder)["type"],
-            said=str(_last(folder).get("message") or "")[:200],
-            step_ms=_milliseconds(steps),
+            end=error or last_event(folder)["type"],
+            said=str(last_event(folder).get("message") or "")[:200],
+            step_ms=milliseconds(steps),
             losses=[round(step["loss"], 3) for step in (steps[:1] + steps[-1:]) if step["loss"] is not None],
         )
 
@@ -208,10 +219,10 @@ def forecast(place: Workplace, shapes: tuple[str, ...]) -> None:
             kind = "full" if adapter is None else "QLoRA" if model else adapter["kind"]
             title = f"{shape} {kind} {rows} x {length}{' checkpointing' if checkpointing else ''}"
             try:
-                emit(what=title, **_preflight(root, build_recipe(value, "the benchmark")))
+                emit(what=title, **launch_check(root, build_recipe(value, "the benchmark")))
             except Exception as error:  # noqa: BLE001  (the next case is to run whatever happens)
                 emit(what=title, error=repr(error)[:300])
-            _forget()
+            forget()
 
 
 def sft(place: Workplace, name: str, quantization: str = "none", rows: int = 8, longest: int = 2048) -> None:
@@ -230,21 +241,21 @@ def sft(place: Workplace, name: str, quantization: str = "none", rows: int = 8, 
     flops = shape.flops_a_token(mean, 2)
 
     def report(side: str, found: dict[str, Any]) -> None:
-        rate = found.get("tokens_per_second")
-        shares = {} if rate is None else {"mfu": round(rate * flops / _peak_flops(), 3)}
+        rate, most = found.get("tokens_per_second"), peak_flops()
+        shares = {} if rate is None or most is None else {"mfu": round(rate * flops / most, 3)}
         emit(what=f"{name} {'QLoRA' if quantization != 'none' else 'LoRA'} {rows} rows: {side}", **found, **shares)
 
-    folder, error = _train(root, value)
-    report("Rung", {"error": error, **_steady(_events(folder, "step")), **_run_peak(folder)})
+    folder, error = train_here(root, value)
+    report("Rung", {"error": error, **steady(events_of(folder, "step")), **run_peak(folder)})
     for side, options in {
         "TRL, its defaults": {},
         "TRL, no checkpointing": {"gradient_checkpointing": False},
         "TRL, packing, no checkpointing": {"packing": True, "gradient_checkpointing": False},
     }.items():
-        _forget()
+        forget()
         if quantization == "none":
             try:
-                report(side, _trl(value, options, root / "trl", steps))
+                report(side, train_by_trl(value, options, root / "trl", steps))
             except Exception as failure:  # noqa: BLE001  (what TRL can't do here is a result)
                 report(side, {"error": repr(failure)[:300]})
 
@@ -262,13 +273,15 @@ def preference(place: Workplace) -> None:
         "rewards": [{"name": "length", "most": 8}],
     }
     for method, changes in {"dpo": {}, "grpo": {"grpo": block, "training": {**training, "max_steps": 3}}}.items():
-        _forget()
+        forget()
         if method == "grpo":
             write_chats(root / "chats.jsonl", [longest // 2] * 32)
             files = (root / "chats.jsonl", root / "chats.jsonl", longest)
-        folder, error = _train(root, recipe_value(model, *files, **{"method": method, "training": training, **changes}))
-        steps = _events(folder, "step")
-        emit(what=f"1b {method}: Rung", error=error, **_steady(steps), **_run_peak(folder))
+        folder, error = train_here(
+            root, recipe_value(model, *files, **{"method": method, "training": training, **changes})
+        )
+        steps = events_of(folder, "step")
+        emit(what=f"1b {method}: Rung", error=error, **steady(steps), **run_peak(folder))
 
 
 def memory(place: Workplace) -> None:
@@ -285,10 +298,15 @@ def memory(place: Workplace) -> None:
         # Of the memory about 24 GiB are left: too little for eight rows of the longest, enough for two.
         free = torch.cuda.mem_get_info()[0]
         held.append(torch.empty(max(0, free - 24 * GIB), dtype=torch.uint8, device="cuda"))
-    folder = _worker(root, recipe_value(model, *files, training=training))
-    recovered = [event["new"] for event in _events(folder, "recovered")]
-    emit(what="training", end=_last(folder)["type"], recovered=recovered, said=str(_last(folder).get("message"))[:200])
-    found = _answers(place, model, 8 if place.tiny else 512, longest, 4)
+    folder = run_workers(root, recipe_value(model, *files, training=training))
+    recovered = [event["new"] for event in events_of(folder, "recovered")]
+    emit(
+        what="training",
+        end=last_event(folder)["type"],
+        recovered=recovered,
+        said=str(last_event(folder).get("message"))[:200],
+    )
+    found = answer_by_rung(place.folder, model, 8 if place.tiny else 512, longest, 4)
     emit(what="answering", **found)
 
 
@@ -296,9 +314,12 @@ def evaluation(place: Workplace) -> None:
     """Few-shot prompts answered in Rung's batches, and by `generate` in batches of 8."""
     model, count = place.model("1b"), 16 if place.tiny else 512
     shared, own, answer = (16, 8, 4) if place.tiny else (400, 60, 64)
-    ours = _answers(place, model, count, own, answer, shared)
+    ours = answer_by_rung(place.folder, model, count, own, answer, shared)
     emit(what=f"1b, {count} prompts of {shared + own} tokens: Rung", **ours)
-    emit(what="1b, `generate` in batches of 8", **_generate(model, 16 if place.tiny else 32, own, answer, shared))
+    emit(
+        what="1b, `generate` in batches of 8",
+        **answer_by_generate(model, 16 if place.tiny else 32, own, answer, shared),
+    )
 
 
 def profile(place: Workplace) -> None:
@@ -311,7 +332,7 @@ def profile(place: Workplace) -> None:
     write_chats(root / "val.jsonl", skewed_lengths(8, longest, 1))
     files = (root / "train.jsonl", root / "val.jsonl", longest)
     recipe = build_recipe(recipe_value(place.model(name), *files), "the benchmark")
-    trainer = _trainer(root, recipe)
+    _, trainer, _ = gathered(root, recipe)
     activities = [torch.profiler.ProfilerActivity.CPU]
     if torch.cuda.is_available():
         activities.append(torch.profiler.ProfilerActivity.CUDA)
@@ -353,285 +374,6 @@ PARTS: dict[str, Callable[[Workplace], None]] = {
 }
 
 
-def _train(root: Path, value: dict[str, Any]) -> tuple[RunFolder, str | None]:
-    """A whole run in this process, so that the libraries are loaded once; what it failed with."""
-    from engine.worker.reporter import Reporter
-    from engine.worker.train import train
-
-    _forget()
-    recipe = build_recipe(value, "the benchmark")
-    folder = new_run_folder(root, recipe.method)
-    folder.recipe.write_text(dump_recipe(recipe))
-    folder.requests.mkdir(exist_ok=True)
-    reporter = Reporter(folder.events)
-    try:
-        train(recipe, folder, root, reporter)
-    except Exception as error:  # noqa: BLE001  (the next run is to come whatever happens)
-        return folder, f"{type(error).__name__}: {error}"[:300]
-    finally:
-        reporter.close()
-        _forget()
-    return folder, None
-
-
-def _trainer(root: Path, recipe: Recipe) -> Any:
-    """The method's trainer over a gathered job, as the worker builds it."""
-    return _gathered(root, recipe)[1]
-
-
-def _gathered(root: Path, recipe: Recipe) -> tuple[Any, Any, Any]:
-    from engine.methods import method_module
-    from engine.methods.arguments import default_precision
-    from engine.worker.footprint import Footprint
-    from engine.worker.gather import gather
-    from engine.worker.policy import hold_trained_in_float32
-    from engine.worker.reporter import Reporter
-
-    _forget()
-    folder = new_run_folder(root, recipe.method)
-    folder.recipe.write_text(dump_recipe(recipe))
-    footprint = Footprint()
-    job = gather(recipe, folder, root, Reporter(folder.events))
-    footprint.announce(job)
-    trainer = method_module(recipe.method).build_trainer(job)
-    hold_trained_in_float32(job.model, recipe, default_precision(job))
-    return job, trainer, footprint
-
-
-def _preflight(root: Path, recipe: Recipe) -> dict[str, Any]:
-    """Forecast and peak of the launch check: a real training step and a real evaluation on the longest rows."""
-    import torch
-
-    from engine.methods.rows import StepRows
-    from engine.worker.preflight import run_preflight
-
-    job, trainer, footprint = _gathered(root, recipe)
-    run_preflight(job, trainer, footprint, StepRows(trainer))
-    last = read_json_lines(job.folder.events)[-1]
-    forecast, peak = last["bytes"], last["measured"]
-    allocated = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-    return {
-        "forecast_gib": _gib(forecast),
-        "peak_gib": _gib(peak),
-        "allocated_gib": _gib(allocated),
-        "off": f"{100 * (forecast / peak - 1):+.1f} %" if peak else None,
-        "parts_gib": {name: _gib(size) for name, size in last["parts"].items() if size},
-    }
-
-
-def _trl(value: dict[str, Any], options: dict[str, Any], folder: Path, steps: int) -> dict[str, Any]:
-    """TRL by itself on the same rows."""
-    import torch
-    from datasets import load_dataset
-    from peft import LoraConfig
-    from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
-
-    gpu = torch.cuda.is_available()
-    arguments = SFTConfig(
-        output_dir=str(folder), max_steps=steps, max_length=value["data"]["max_length"], logging_steps=1,
-        per_device_train_batch_size=value["training"]["per_device_train_batch_size"], save_strategy="no",
-        report_to="none", use_cpu=not gpu, bf16=gpu, disable_tqdm=True, assistant_only_loss=True,
-        model_init_kwargs={"dtype": "bfloat16" if gpu else "float32"}, **options,
-    )  # fmt: skip
-    rows = load_dataset("json", data_files=value["data"]["train"], split="train", cache_dir=str(folder / "rows"))
-    lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.05, target_modules="all-linear", task_type="CAUSAL_LM")
-    marks: list[dict[str, Any]] = []
-
-    class Clock(TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            _wait()
-            self.began = time.perf_counter()
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            _wait()
-            marks.append({"seconds": time.perf_counter() - self.began, "tokens": 0})
-
-        def on_log(self, _args: Any, _state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-            if marks and logs and "num_tokens" in logs:
-                marks[-1]["tokens"] = int(logs["num_tokens"])
-
-    trainer = SFTTrainer(
-        model=value["model"]["name"], args=arguments, train_dataset=rows, peft_config=lora, callbacks=[Clock()]
-    )
-    trainer.train()
-    return _steady(marks) | _peak()
-
-
-def _answers(place: Workplace, model: Path, count: int, own: int, answer: int, shared: int = 0) -> dict[str, Any]:
-    """Prompts answered by the scoreboard's own generation."""
-    from engine.generation import Decoding
-    from engine.ladder.batched import Request
-    from engine.ladder.local_answers import plan_batches
-    from engine.ladder.local_model import LocalModels
-    from engine.ladder.spec import CandidateSpec
-    from engine.recipe.schema import ModelSettings
-
-    told: list[str] = []
-    models = LocalModels(place.folder, lambda event: told.append(event.type))
-    opened = models.open(CandidateSpec(model=ModelSettings(name=str(model))))
-    requests = [Request(ids, answer) for ids in _prompts(count, own, shared)]
-
-    @dataclass(frozen=True)
-    class Sized:
-        request: Request
-
-        @property
-        def size(self) -> int:
-            return len(self.request.ids) + self.request.max_new_tokens
-
-    began, answers = time.perf_counter(), 0
-    for batch in plan_batches([Sized(request) for request in requests]):  # type: ignore[arg-type]
-        answers += len(opened.generate([item.request for item in batch], Decoding(answer, 0.0), ()))
-    _wait()
-    seconds = time.perf_counter() - began
-    models.unload()
-    rate = round(answers / seconds, 2)
-    return {"rows_per_second": rate, "answers": answers, "halved": told.count("recovered"), **_peak()}
-
-
-def _generate(model: Path, count: int, own: int, answer: int, shared: int) -> dict[str, Any]:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    _forget()
-    gpu = torch.cuda.is_available()
-    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16 if gpu else torch.float32).to(_device())
-    prompts = _prompts(count, own, shared)
-    began = time.perf_counter()
-    for start in range(0, count, 8):
-        batch = torch.tensor(prompts[start : start + 8], device=_device())
-        loaded.generate(batch, max_new_tokens=answer, do_sample=False, attention_mask=torch.ones_like(batch))
-    _wait()
-    return {"rows_per_second": round(count / (time.perf_counter() - began), 2), "answers": count, **_peak()}
-
-
-def _prompts(count: int, own: int, shared: int) -> list[list[int]]:
-    import random
-
-    draw = random.Random(0)
-    common = [draw.randrange(10, 900) for _ in range(shared)]
-    return [common + [draw.randrange(10, 900) for _ in range(own)] for _ in range(count)]
-
-
-def _worker(root: Path, value: dict[str, Any], break_off: str | None = None) -> RunFolder:
-    """A run by `rung run` in processes of its own; broken off after the first checkpoint where that is asked for."""
-    (root / "recipe.yaml").write_text(json.dumps(value))  # JSON is YAML
-    before = set((root / "runs").glob("*"))
-    command = [*RUNG, "run", "recipe.yaml"]
-    nothing = subprocess.DEVNULL
-    run = subprocess.Popen(command, cwd=root, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
-    folder: RunFolder | None = None
-    while run.poll() is None:
-        time.sleep(0.1)
-        fresh = set((root / "runs").glob("*")) - before
-        folder = RunFolder(fresh.pop()) if fresh else None
-        if break_off and folder and _events(folder, "checkpoint_saved"):
-            if break_off == "killed":
-                os.kill(_events(folder, "started")[-1]["pid"], signal.SIGKILL)
-            else:
-                subprocess.run([*RUNG, "stop", folder.id], cwd=root, capture_output=True)
-            run.wait()
-    said = run.stderr.read().decode(errors="replace") if run.stderr else ""
-    if folder is None:
-        raise RuntimeError(said[-500:])
-    return folder
-
-
-def _events(folder: RunFolder, kind: str) -> list[dict[str, Any]]:
-    if not folder.events.exists():
-        return []
-    return [event for event in read_json_lines(folder.events) if event["type"] == kind]
-
-
-def _last(folder: RunFolder) -> dict[str, Any]:
-    events = list(read_json_lines(folder.events))
-    return events[-1] if events else {"type": "nothing"}
-
-
-def _losses(folder: RunFolder) -> list[float]:
-    by_step = {event["step"]: event["loss"] for event in _events(folder, "step")}
-    return [by_step[step] for step in sorted(by_step)]
-
-
-def _steady(steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """Real tokens a second once the first steps are over; steps give their time and all tokens so far."""
-    if len(steps) < 3:
-        return {"steps": len(steps)}
-    first = min(3, len(steps) // 3)
-    seconds = sum(step["seconds"] or 0.0 for step in steps[first + 1 :])
-    tokens = (steps[-1]["tokens"] or 0) - (steps[first]["tokens"] or 0)
-    return {
-        "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
-        "tokens_a_step": round(tokens / (len(steps) - first - 1)),
-        "step_ms": _milliseconds(steps[first + 1 :]),
-    }
-
-
-def _milliseconds(steps: list[dict[str, Any]]) -> float | None:
-    times = [1000 * step["seconds"] for step in steps if step.get("seconds")]
-    return round(statistics.median(times), 1) if times else None
-
-
-def _run_peak(folder: RunFolder) -> dict[str, Any]:
-    """Peak and forecast of a run, as its events say after the second step."""
-    last = (_events(folder, "forecast") or [{}])[-1]
-    return {"peak_gib": _gib(last.get("measured")), "forecast_gib": _gib(last.get("bytes"))}
-
-
-def _peak() -> dict[str, Any]:
-    import torch
-
-    return {"peak_gib": _gib(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else None}
-
-
-def _peak_flops() -> float:
-    import torch
-
-    if not torch.cuda.is_available():
-        return 1e11
-    name = torch.cuda.get_device_name()
-    return next((peak for part, peak in PEAK_FLOPS.items() if part in name), 1e14)
-
-
-def _gib(count: float | None) -> float | None:
-    return None if count is None else round(count / GIB, 2)
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _wait() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def _forget() -> None:
-    """Give back what earlier runs of this process left on the GPU, and count peaks anew."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _timed(work: Callable[[], Any], times: int) -> float:
-    for _ in range(3):
-        work()
-    _wait()
-    began = time.perf_counter()
-    for _ in range(times):
-        work()
-    _wait()
-    return (time.perf_counter() - began) / times
-
-
 def _version(name: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -641,15 +383,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-@contextmanager
-def _own_state(folder: Path) -> Iterator[None]:
+def _use_own_state(folder: Path) -> None:
     """Slots of this part's own, so that parts which run at once don't wait for each other."""
-    state = folder / f"state-{os.getpid()}"
-    os.environ["XDG_STATE_HOME"] = os.environ["XDG_CONFIG_HOME"] = str(state)
-    yield
+    os.environ["XDG_STATE_HOME"] = os.environ["XDG_CONFIG_HOME"] = str(folder / f"state-{os.getpid()}")
 
 
 if __name__ == "__main__":
     chosen, work = sys.argv[1], Path(sys.argv[2])
-    with _own_state(work):
-        PARTS[chosen](Workplace(work, "--tiny" in sys.argv[3:]))
+    _use_own_state(work)
+    PARTS[chosen](Workplace(work, "--tiny" in sys.argv[3:]))
