@@ -4,7 +4,8 @@
 
 Each part runs in a process of its own (benchmarks/gpu_parts.py); gpu.json and gpu.md in FOLDER are written anew after
 each row, so that being cut off loses only the rest. Parts that prove function run side by side; parts that are timed
-run alone, the most telling first. `--tiny` takes toy sizes and runs on the CPU in about two minutes.
+run alone, the most telling first. `--tiny` takes toy sizes and runs on the CPU,
+in about eight minutes on two cores.
 """
 
 import argparse
