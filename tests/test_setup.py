@@ -165,10 +165,14 @@ def run_ci(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_ci_installs_what_is_missing_and_tests_last(ci: Path) -> None:
     done = run_ci(ci)
     assert done.returncode == 0, done.stderr
-    update, install, test, accept = done.stdout.splitlines()
+    update, install, *made, end = done.stdout.splitlines()
     assert update == "apt-get update -qq"
     assert install.endswith("tmux gcc libc6-dev librsvg2-bin")
-    assert (test.split()[-1], accept.split()[-1]) == ("test", "accept")
+    assert [line.split()[-1] for line in made[:2]] == ["install-test", "lint"]
+    # The quick and the slow tests run side by side, so that their lines come in either order.
+    marked = {line.split()[-1]: line.startswith("accept: ") for line in made[2:]}
+    assert marked == {"quick": False, "accept": True}
+    assert end == "quick tests ended with 0, acceptance tests with 0"
 
 
 def test_ci_installs_nothing_when_all_is_there(ci: Path) -> None:
@@ -189,6 +193,17 @@ def test_ci_fails_when_a_test_fails(ci: Path) -> None:
     executable(ci / "bin" / "make", 'echo "make $*"; exit 2')
     done = run_ci(ci)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"), [("quick", "with 2, acceptance tests with 0"), ("accept", "tests with 2")]
+)
+def test_ci_fails_when_one_half_fails_and_lets_the_other_end(ci: Path, failing: str, said: str) -> None:
+    executable(ci / "bin" / "make", f'echo "make $*"; case "$*" in *{failing}) exit 2;; esac')
+    done = run_ci(ci)
+    assert done.returncode == 1
+    assert "make --no-print-directory quick" in done.stdout and "make --no-print-directory accept" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(said)
 
 
 def test_the_events_page_is_the_generated_one() -> None:
