@@ -34,7 +34,7 @@ class ModelSettings(Strict):
     revision: str | None = Field(None, description="hub branch, tag or commit; null: the default branch")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="weights in memory; auto: bfloat16 where the device computes it, else float32; all trained: float32",
+        description="weights in memory; auto: bfloat16 where the device computes it; else, and all trained: float32",
     )
     quantization: Literal["none", "nf4", "int8"] = Field(
         "none", description="nf4: 4-bit weights with double quantisation, for QLoRA; int8: 8-bit"
