@@ -16,7 +16,7 @@ from tui.app import RungApp
 ROOT = Path(__file__).parents[1]
 REPLAYS = ROOT / "tests" / "replays"
 WIDE, NARROW = (160, 48), (80, 24)
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 600.0
 
 
 def project(root: Path, runs: dict[str, str]) -> Path:

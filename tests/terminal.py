@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 600.0
 
 
 class Terminal:

@@ -21,7 +21,7 @@ from engine.runs.reader import RunReader, log_tail, read_run
 from tests.test_training import losses, recipe_for, write_project
 from tests.tiny import make_tiny_model
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 
 
 @pytest.fixture(scope="module")
