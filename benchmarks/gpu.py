@@ -103,7 +103,7 @@ def main() -> int:
         def go(part: str) -> None:
             left = deadline - time.time()
             if part in wanted and left > 5:
-                run_part(part, work, asked.tiny, results, min(LONGEST, left))
+                run_part(part, work, asked.tiny, results, left if asked.tiny else min(LONGEST, left))
 
         for part in FIRST:
             go(part)

@@ -13,8 +13,18 @@ PROGRAM = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 @pytest.mark.accept
 def test_parts_end_well_and_their_rows_are_kept(tmp_path: Path) -> None:
     parts = "machine,forecast-small,sft-small,evaluation"
-    command = [sys.executable, str(PROGRAM), "--tiny", "--only", parts, "--out", str(tmp_path / "out")]
-    done = subprocess.run([*command, "--work", str(tmp_path / "work")], capture_output=True, text=True, timeout=800)
+    command = [
+        sys.executable,
+        str(PROGRAM),
+        "--tiny",
+        "--budget",
+        "2000",
+        "--only",
+        parts,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run([*command, "--work", str(tmp_path / "work")], capture_output=True, text=True, timeout=2300)
     assert done.returncode == 0, done.stdout[-2000:]
     rows = json.loads((tmp_path / "out" / "gpu.json").read_text())
     ended = {row["part"]: row["exit"] for row in rows if row["what"] == "ended"}
