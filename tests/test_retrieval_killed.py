@@ -51,7 +51,7 @@ print(steps)
 
 def build_until(step: int, docs: Path, index_dir: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", KILLED_BUILD, str(docs), str(index_dir), str(step)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
 def write_docs(folder: Path) -> None:

@@ -23,7 +23,7 @@ from tui.screens.welcome import WelcomeScreen, begin_demo, doctor_line
 from tui.screens.welcome_dialogs import FolderDialog, NewProjectDialog
 from tui.widgets.text_panel import TextPanel
 
-TRAINING_SECONDS = 300.0
+TRAINING_SECONDS = 900.0
 
 
 def offered(app: RungApp) -> list[str]:
