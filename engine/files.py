@@ -11,6 +11,19 @@ from typing import Any
 from engine.errors import EngineError
 
 
+def is_path(text: str | Path) -> bool:
+    """Whether a file or folder lies at this path: False, and no error, for a text that can't be a path at all.
+
+    `Path.exists` raises OSError where the text is longer than a file's name may be.
+    """
+    return os.path.exists(text)
+
+
+def is_folder(text: str | Path) -> bool:
+    """Whether a folder lies at this path, with as little fuss about what can't be a path."""
+    return os.path.isdir(text)
+
+
 def write_text_atomic(path: Path, text: str) -> None:
     """Replace `path` by `text` in one step; a reader sees the old file or the whole new one."""
     write_bytes_atomic(path, text.encode())

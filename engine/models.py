@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
+from engine.files import is_folder, is_path
 from engine.hub.cache import cached_model, has_tokenizer
 from engine.program import PACKAGE_ROOT
 from engine.recipe.schema import ModelSettings
@@ -30,7 +31,7 @@ def model_source(name: str, root: Path) -> str:
     if name == "pocket":
         return str(_checked_folder(POCKET_FOLDER))
     folder = (root / Path(name).expanduser()).resolve()
-    if folder.is_dir():
+    if is_folder(folder):
         return str(_checked_folder(folder))
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise EngineError(
@@ -41,13 +42,13 @@ def model_source(name: str, root: Path) -> str:
 
 def is_local(name: str, root: Path) -> bool:
     """Whether the model lies in a folder of the user's, not at the hub."""
-    return Path(model_source(name, root)).is_dir()
+    return is_folder(model_source(name, root))
 
 
 def model_folder(name: str, root: Path, revision: str | None = None) -> Path | None:
     """Where a model's files lie: its folder, or for a hub id the cache's; None until that is downloaded whole."""
     source = model_source(name, root)
-    return Path(source) if Path(source).is_dir() else cached_model(source, revision)
+    return Path(source) if is_folder(source) else cached_model(source, revision)
 
 
 def model_config(name: str, root: Path, revision: str | None = None) -> dict[str, Any]:
@@ -108,10 +109,10 @@ def generation_stop_ids(model: ModelSettings, root: Path) -> list[int]:
 def read_template(name: str, root: Path) -> str:
     """The text of a chat template: a built-in's by name, or a file's."""
     builtin = TEMPLATE_FOLDER / f"{name}.jinja"
-    path = builtin if builtin.exists() else root / name
+    path = builtin if is_path(builtin) else root / name
     try:
         return path.read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a null character in the name
         known = ", ".join(sorted(file.stem for file in TEMPLATE_FOLDER.glob("*.jinja")))
         raise EngineError(
             f"There is no chat template {name}", f"model.chat_template: {name}", f"a file, or a built-in: {known}"

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.events import Event
+from engine.ladder.jobs import run_climb
 from engine.project.load import load_project, save_project
 from engine.project.schema import ProjectSettings
+from engine.runs.folder import RunFolder
 from tests.tiny import make_tiny_model
 
 COLOURS = ["red", "green", "blue", "black", "white", "brown", "pink", "grey"]
@@ -61,6 +64,25 @@ def make_project(
     } | changes
     save_project(root, ProjectSettings.model_validate(value))
     return load_project(root)
+
+
+def climb(
+    root: Path,
+    *,
+    rungs: tuple[str, ...] = ("prompt", "rag"),
+    stop_early: bool = False,
+    overrides: dict[str, Any] | None = None,
+    events: list[Event] | None = None,
+) -> dict[str, Any]:
+    """One climb in this process; its result."""
+    job = {"kind": "climb", "rungs": list(rungs), "stop_early": stop_early, "overrides": overrides or {}}
+    seen = events if events is not None else []
+    folder = RunFolder(root / "evaluations" / "climb")
+    return run_climb(root, load_project(root), job, folder, seen.append, lambda: None)
+
+
+def of_type(events: list[Event], kind: str) -> list[Any]:
+    return [event for event in events if event.type == kind]
 
 
 def _word(number: int) -> str:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from engine.files import read_json, read_json_lines
 from engine.ladder import climb as climbing
 from engine.ladder.advice_facts import LearningGain
 from engine.ladder.bench import Bench
-from engine.ladder.jobs import REPORT_FILE, run_climb
+from engine.ladder.jobs import REPORT_FILE
 from engine.ladder.spec import RUNGS, CandidateSpec
 from engine.ladder.tune_rung import LearningCurve, TunedRuns
 from engine.project.load import load_project, save_project
@@ -21,7 +20,7 @@ from engine.project.schema import ProjectSettings
 from engine.project.wizard_facts import gather_facts
 from engine.runs.folder import RunFolder
 from tests.chat_service import Response, Sent, answer, chat_service
-from tests.ladder_project import make_model, make_project, write_rows
+from tests.ladder_project import climb, make_model, make_project, of_type, write_rows
 from tests.recorded import write_run
 
 
@@ -33,25 +32,6 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-def climb(
-    root: Path,
-    *,
-    rungs: tuple[str, ...] = ("prompt", "rag"),
-    stop_early: bool = False,
-    overrides: dict[str, Any] | None = None,
-    events: list[Event] | None = None,
-) -> dict[str, Any]:
-    """One climb in this process; its result."""
-    job = {"kind": "climb", "rungs": list(rungs), "stop_early": stop_early, "overrides": overrides or {}}
-    seen = events if events is not None else []
-    folder = RunFolder(root / "evaluations" / "climb")
-    return run_climb(root, load_project(root), job, folder, seen.append, lambda: None)
-
-
-def of_type(events: list[Event], kind: str) -> list[Any]:
-    return [event for event in events if event.type == kind]
 
 
 def always_right(root: Path) -> str:

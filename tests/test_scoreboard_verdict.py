@@ -101,6 +101,33 @@ def test_none_needs_every_rung_that_applies() -> None:
     assert "whether fine-tuning does was not measured" in found.reasons[0]
 
 
+def test_a_rung_that_the_budget_did_not_reach_leaves_it_undecided_and_is_named_first() -> None:
+    low = [measured("prompt", right(40, 200)), measured("rag", right(41, 200))]
+    why: dict[Rung, str] = {"tune": "the time budget of 5 minutes is spent (5.1)"}
+    for target in (0.99, None):
+        found = decide(low, Question(EXACT, target), why, applies=("prompt", "rag", "tune"), out_of_budget=["tune"])
+        assert (found.rung, found.candidate) == ("undecided", None)
+        assert found.headline == "Undecided: the budget ended before fine-tuning"
+        assert found.reasons[0] == "the budget ended before fine-tuning: the time budget of 5 minutes is spent (5.1)"
+        assert not any("no rung reaches" in why or "no rung is shown" in why for why in found.reasons)
+    reached = decide([measured("prompt", right(195, 200))], Question(EXACT, 0.9), why, ("prompt", "tune"),
+                     out_of_budget=["tune"])  # fmt: skip
+    assert reached.rung == "prompt", "a lower rung that reaches the target is enough, whatever was not tried"
+
+
+def test_a_rung_that_failed_is_named_and_never_counts_as_one_that_does_no_better() -> None:
+    same = right(180, 200)
+    candidates = [measured("prompt", same), measured("rag", same)]
+    applies: tuple[Rung, ...] = ("prompt", "rag", "tune")
+    assert decide(candidates, Question(EXACT), {"tune": "it was left out of this climb"}, applies).rung == "prompt"
+    found = decide(candidates, Question(EXACT), applies=applies, failed={"tune": "The disk went away"})
+    assert (found.rung, found.headline) == ("undecided", "Undecided: fine-tuning failed")
+    assert found.reasons[0] == "fine-tuning failed: The disk went away"
+    assert (found.meanwhile.start_from, found.not_measured) == ("prompt", ["tune"])
+    reached = decide(candidates, Question(EXACT, 0.8), applies=applies, failed={"tune": "The disk went away"})
+    assert reached.rung == "prompt" and reached.reasons[-1] == "fine-tuning failed: The disk went away"
+
+
 @pytest.mark.parametrize(("n", "target"), [(12, 0.8), (30, 0.9), (160, 0.98)])
 def test_all_right_on_too_few_rows_is_undecided_not_none(n: int, target: float) -> None:
     found = decide([measured("prompt", right(n, n)), measured("tune", right(n, n))], Question(EXACT, target=target))

@@ -3,7 +3,7 @@
 `scoreboard.json` is written by the worker that evaluates, so that a screen shows it without computing anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
@@ -50,10 +50,12 @@ def build_board(
     metrics: Sequence[MetricSpec],
     examples: Sequence[EvaluationExample],
     skipped: Mapping[Rung, str] | None = None,
+    failed: Mapping[Rung, str] | None = None,
+    out_of_budget: Collection[Rung] | None = None,
 ) -> dict[str, Any]:
     """The scoreboard over all candidates that are scored on every one of these held-out examples.
 
-    `skipped` says why a rung has no candidate.
+    `skipped` and `failed` say why a rung has no candidate, `out_of_budget` which of them the budget did not reach.
     """
     main = metrics[0]
     standings = [found for entry in read_entries(root) if (found := _standing(root, project, entry, metrics, examples))]
@@ -66,7 +68,8 @@ def build_board(
         {item.entry.candidate: item.measured.scores for item in standings},
         {item.entry.candidate: [answer.answer for answer in item.answers] for item in standings},
     )
-    verdict = decide(speakers, Question(main, project.target, project.margin), why_not, rungs_of(project))
+    question = Question(main, project.target, project.margin)
+    verdict = decide(speakers, question, why_not, rungs_of(project), failed, out_of_budget or ())
     rows = [_row(root, project, main, item) for item in standings]
     notes = [f"what this model forgot: {words}" for words in _forgotten(rows, verdict.candidate)]
     shown = [_pair(pair) for pair in pairs]
@@ -76,6 +79,9 @@ def build_board(
         "scoreboard": [row | found for row, found in zip(rows, returns, strict=True)],
         "pairs": shown,
         "verdict": replace(verdict, reasons=[*verdict.reasons, *notes, *([said] if said else [])]).to_json(),
+        "skipped": dict(skipped or {}),
+        "failed": dict(failed or {}),
+        "out_of_budget": list(out_of_budget or ()),
         "metric": main.key,
         "more_is_better": main.more_is_better,
         "bounds": list(main.bounds) if main.bounds is not None else None,

@@ -4,6 +4,7 @@ Every choice follows from files (answers, scores, runs), so a climb that was kil
 disk is not done twice. Used only inside a worker.
 """
 
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,12 +22,14 @@ from engine.ladder.examples import group_count
 from engine.ladder.gains import LEARNS_FROM_JUDGMENTS, gains
 from engine.ladder.prompt_rung import climb_prompt
 from engine.ladder.question import Question
-from engine.ladder.rag_rung import climb_rag
+from engine.ladder.rag_rung import climb_rag, diagnose
 from engine.ladder.reach import out_of_reach
+from engine.ladder.rung_failure import failure_of, in_one_line, reason_of
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
 from engine.ladder.tune_rung import LearningCurve, climb_tune, learning_curve
 from engine.measure.intervals import Estimate
 from engine.project.schema import ProjectSettings
+from engine.worker.failures import is_disk_full
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class _Way:
 
 
 class Climb:
-    """One climb of a project; `interrupted` gives a reason to break off, or None."""
+    """One climb of a project; `interrupted` gives a reason to break off, or None; `log` gets the tracebacks."""
 
     def __init__(
         self,
@@ -54,14 +57,17 @@ class Climb:
         project: ProjectSettings,
         options: ClimbOptions,
         record: ClimbRecord,
+        log: Path,
         report: Callable[[Event], None],
         interrupted: Callable[[], str | None],
     ) -> None:
-        self._project, self._options, self._record = project, options, record
+        self._project, self._options, self._record, self._log = project, options, record, log
         self._report, self._interrupted = report, interrupted
         self._spending = Spending(project.budget, record.seconds)
         self._tokens_before = record.tokens
         self._bench = Bench(root, project, report, lambda: self._exhausted() is not None)
+        self._rag_trial: Trial | None = None
+        self._failures: list[Exception] = []
         self._way = _Way({entry.rung: entry.spec for entry in read_entries(root) if entry.chosen})
 
     def run(self) -> dict[str, Any]:
@@ -75,14 +81,18 @@ class Climb:
         rungs: dict[Rung, Callable[[], CandidateSpec]] = {
             "prompt": self._prompt, "rag": self._rag, "tune": self._tune,
         }  # fmt: skip
-        for rung in RUNGS:
-            why = self._reason_to_skip(rung)
-            if why is None:
-                why = self._measure(rung, rungs[rung])
-            if why is not None:
-                self._record.skipped[rung] = why
-                self._report(Skipped(rung, why))
+        try:
+            for rung in RUNGS:
+                self._record.forget(rung)
+                if (why := self._reason_to_skip(rung)) is not None:
+                    self._record.skipped[rung] = why
+                    self._report(Skipped(rung, why))
+                else:
+                    self._measure(rung, rungs[rung])
+        finally:
             self._keep_record()
+        if self._failures and not self._way.scores:
+            raise self._failures[0]  # There is nothing to judge, nor to go on with.
         board = self._write_board()
         board["gains"] = gains(self._bench, board, self._record.runs)
         write_board(self._bench.root, board)
@@ -101,21 +111,41 @@ class Climb:
         if (said_too := out_of_reach(metric, target, len(rows), group_count(rows))) is not None:
             self._report(Warned("The held-out rows are too few for the target", said_too, "hold out more rows"))
 
-    def _measure(self, rung: Rung, climb: Callable[[], CandidateSpec]) -> str | None:
-        """Measure a rung and give None, or why it could not be."""
-        self._record.skipped.pop(rung, None)
+    def _measure(self, rung: Rung, climb: Callable[[], CandidateSpec]) -> None:
+        """Measure a rung, or report why it could not be: a rung that fails doesn't take the others down."""
         try:
             spec = climb()
-        except EngineError as error:
-            # A rung that fails doesn't take the others down; without the first one there is nothing to stand on.
-            if rung == "prompt" or self._interrupted() is not None:
+            _, self._way.scores[rung] = self._bench.score_held_out(spec, spec.label, chosen=True)
+            self._way.chosen[rung] = spec
+            if rung == "rag" and self._rag_trial is not None:
+                self._diagnose(self._rag_trial)
+        except Exception as error:
+            # Without the model of the first rung there is nothing to stand on; on a full disk nothing can be kept.
+            about_the_model = rung == "prompt" and isinstance(error, EngineError)
+            if about_the_model or is_disk_full(error) or self._interrupted() is not None:
                 raise
-            self._report(Warned(error.message, error.details, error.hint))
-            return f"{error.message}. {error.details}".strip()
-        self._way.chosen[rung] = spec
-        _, self._way.scores[rung] = self._bench.score_held_out(spec, spec.label, chosen=True)
+            self._fail(rung, error)
+        self._keep_record()
         self._write_board()
-        return None
+
+    def _fail(self, rung: Rung, error: Exception) -> None:
+        failure = failure_of(rung, error, self._log)
+        if failure.fault:
+            traceback.print_exception(error)
+        self._failures.append(error)
+        self._record.failed[rung] = reason_of(failure)
+        self._report(failure)
+
+    def _diagnose(self, trial: Trial) -> None:
+        """Find out why answers of the RAG rung fail; where that can't be told, the rung is measured all the same."""
+        try:
+            self._record.retrieval = diagnose(self._bench, trial).to_json()
+        except Exception as error:
+            if is_disk_full(error) or self._interrupted() is not None:
+                raise
+            traceback.print_exception(error)
+            said = error.details if isinstance(error, EngineError) else in_one_line(error)
+            self._report(Warned("Why answers of the RAG rung fail was not found out", said, f"see {self._log}"))
 
     def _reason_to_skip(self, rung: Rung) -> str | None:
         if rung not in self._options.rungs:
@@ -150,9 +180,9 @@ class Climb:
             self._report(Warned(error.message, error.details, error.hint))
 
     def _rag(self) -> CandidateSpec:
-        findings = climb_rag(self._bench, self._way.chosen.get("prompt"))
-        self._record.retrieval = findings.to_json()
-        return findings.best.spec
+        self._record.retrieval = None
+        self._rag_trial = climb_rag(self._bench, self._way.chosen.get("prompt"))
+        return self._rag_trial.spec
 
     def _tune(self) -> CandidateSpec:
         found = climb_tune(self._bench, self._way.chosen.get("rag"), self._reason_to_stop)
@@ -195,7 +225,12 @@ class Climb:
 
     def _write_board(self) -> dict[str, Any]:
         board = build_board(
-            self._bench.root, self._project, self._bench.metrics, self._bench.held_out, self._record.skipped
+            self._bench.root,
+            self._project,
+            self._bench.metrics,
+            self._bench.held_out,
+            self._record.skipped,
+            self._record.failed,
         )
         board["retrieval"] = self._record.retrieval
         board["learning_curve"] = self._record.learning_curve

@@ -17,11 +17,17 @@ class ClimbRecord:
     seconds: float = 0.0
     tokens: int = 0
     skipped: dict[Rung, str] = field(default_factory=dict)
+    failed: dict[Rung, str] = field(default_factory=dict)
     retrieval: dict[str, Any] | None = None
     learning_curve: list[tuple[int, float]] = field(default_factory=list)
     learning_gain: dict[str, Any] | None = None
     runs: list[str] = field(default_factory=list)
     finished: bool = False
+
+    def forget(self, rung: Rung) -> None:
+        """Drop why a rung was not measured: it is its turn again."""
+        self.skipped.pop(rung, None)
+        self.failed.pop(rung, None)
 
     def save(self) -> None:
         """Replace the file."""

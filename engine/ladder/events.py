@@ -54,6 +54,18 @@ class Skipped(Event):
 
 
 @dataclass(frozen=True)
+class RungFailed(Event):
+    """A rung could not be measured; the climb goes on with the others. `fault`: the program's, not the person's."""
+
+    type = "rung_failed"
+    rung: str
+    message: str
+    details: str = ""
+    hint: str = ""
+    fault: bool = False
+
+
+@dataclass(frozen=True)
 class Decided(Event):
     """The verdict."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.events import Event, Phase, Warned
-from engine.files import canonical_json, sha256_text
+from engine.files import canonical_json, is_path, sha256_text
 from engine.hub.download import tell_downloads_to
 from engine.ladder.examples import EvaluationExample
 from engine.project.schema import ProjectSettings
@@ -86,9 +86,16 @@ def gold_question(example: EvaluationExample, project: ProjectSettings, root: Pa
     named = example.fields.get(column) if column is not None else None
     values = tuple(str(value) for value in (named if isinstance(named, list) else [named]) if value)
     if values and project.documents is not None and project.documents.path is not None:
-        folder = root / project.documents.path
-        if all((folder / value.partition("#")[0]).exists() for value in values):
+        documents = root / project.documents.path
+        folder = documents.parent if documents.is_file() else documents
+        if all(_names_document(folder, value) for value in values):
             return GoldQuestion(example.id, example.question, sources=values)
     if values:
         return GoldQuestion(example.id, example.question, passages=values)
     return GoldQuestion(example.id, example.question, answers=(example.reference,))
+
+
+def _names_document(folder: Path, value: str) -> bool:
+    """Whether the value is a document's path, `faq.csv#12` for a row of it: not where it is a passage's own text."""
+    name = value.partition("#")[0]
+    return bool(name.strip()) and is_path(folder / name)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.events import Event
-from engine.files import canonical_json, sha256_text, write_text_atomic
+from engine.files import canonical_json, read_json, sha256_text, write_text_atomic
 from engine.ladder.bench import Bench, Trial
 from engine.ladder.board import build_board, write_board
+from engine.ladder.board_file import BOARD_FILE
 from engine.ladder.climb import Climb, ClimbOptions
 from engine.ladder.climb_record import open_record
 from engine.ladder.examples import EvaluationExample, sample
@@ -22,6 +23,7 @@ from engine.project.wizard_facts import gather_facts
 from engine.runs.folder import RunFolder
 
 REPORT_FILE = "report.md"
+FOUND_BY_CLIMB = ("retrieval", "learning_curve", "learning_gain", "gains")
 
 
 def run_evaluation(
@@ -38,8 +40,11 @@ def run_evaluation(
                 count_look(root, trial.candidate, "final")
         return [_plain_row(bench, trial) for trial in trials]
     wanted = [bench.score_held_out(spec, spec.label, chosen=False)[0].candidate for spec in specs]
-    board = build_board(root, project, bench.metrics, bench.held_out)
-    write_board(root, board)
+    # What the last climb found beside the scores stays: only the rows are new.
+    kept = read_json(root / BOARD_FILE) if (root / BOARD_FILE).exists() else {}
+    why = {name: kept.get(name) for name in ("skipped", "failed", "out_of_budget")}
+    board = build_board(root, project, bench.metrics, bench.held_out, **why)
+    write_board(root, {name: kept[name] for name in FOUND_BY_CLIMB if name in kept} | board)
     return [row for row in board["scoreboard"] if row["candidate"] in wanted]
 
 
@@ -67,7 +72,7 @@ def run_climb(
     key = sha256_text(canonical_json({"project": settings.model_dump(mode="json"), "job": job}))[:12]
     record = open_record(folder.path / "record.json", key)
     options = ClimbOptions(tuple(job["rungs"]), job["stop_early"])
-    board = Climb(root, settings, options, record, report, interrupted).run()
+    board = Climb(root, settings, options, record, folder.log, report, interrupted).run()
     record.finished = True
     record.save()
     advice = gather_facts(root, settings).advice
@@ -81,6 +86,7 @@ def run_climb(
         "learning_curve": board["learning_curve"],
         "gains": board["gains"],
         "skipped": record.skipped,
+        "failed": record.failed,
         "advice": [one.to_json() for one in advice],
         "seconds": round(record.seconds, 3),
         "tokens": record.tokens,

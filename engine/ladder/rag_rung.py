@@ -20,9 +20,8 @@ ANSWER_SEARCH_DEPTH = 50
 
 @dataclass(frozen=True)
 class RagFindings:
-    """The best setting, how good its retrieval is by itself, and what became of the questions."""
+    """How good a setting's retrieval is by itself, and what became of the questions."""
 
-    best: Trial
     quality: RetrievalQuality
     reading: Reading
 
@@ -38,17 +37,18 @@ class RagFindings:
             "right_with_gold_alone": self.reading.right_with_gold_alone,
             "in_documents": self.reading.in_documents,
             "described": self.quality.describe(),
+            "definitions": self.quality.definitions,
         }
 
 
-def climb_rag(bench: Bench, prompt: CandidateSpec | None) -> RagFindings:
+def climb_rag(bench: Bench, prompt: CandidateSpec | None) -> Trial:
     """The best way of showing passages; `prompt` is the prompt rung's best, whose examples are tried beside them."""
     variants = _distinct(bench, rag_variants(bench.project, prompt))
     best = bench.choose(variants)
     if prompt is not None and prompt.few_shot.k:
         best = bench.choose([best.spec, best.spec.model_copy(update={"few_shot": prompt.few_shot})])
     bench.report(Chosen("rag", best.spec.label, best.candidate, f"best of {len(variants)} settings"))
-    return RagFindings(best, *_diagnose(bench, best))
+    return best
 
 
 def rag_variants(project: ProjectSettings, prompt: CandidateSpec | None) -> list[CandidateSpec]:
@@ -74,25 +74,24 @@ def _distinct(bench: Bench, variants: Sequence[CandidateSpec]) -> list[Candidate
     return list(kept.values())
 
 
-def _diagnose(bench: Bench, best: Trial) -> tuple[RetrievalQuality, Reading]:
+def diagnose(bench: Bench, best: Trial) -> RagFindings:
     """Retrieval by itself on the validation rows; and where the passage was found but the answer is wrong, the same
     question with the right passage alone, which tells distractors from a weak reader."""
-    assert best.spec.retrieval is not None
-    index = bench.answerer.indexes.get(best.spec.retrieval)
+    spec = best.spec
+    assert spec.retrieval is not None
+    index = bench.answerer.indexes.get(spec.retrieval)
     examples = {example.id: example for example in bench.validation}
     questions = [gold_question(example, bench.project, bench.root) for example in bench.validation]
     quality = measure_retrieval(index, questions)
-    shown = {
-        record.id for record in quality.records if record.rank is not None and record.rank <= best.spec.retrieval.k
-    }
+    shown = {record.id for record in quality.records if record.rank is not None and record.rank <= spec.retrieval.k}
     right = {score.example for score in best.scores if _is_right(bench, score.score)}
     wrong = [examples[name] for name in sorted(shown - right)]
     mended = None
     if wrong:
-        alone = bench.try_out(best.spec.model_copy(update={"gold_only": True}), wrong)
+        alone = bench.try_out(spec.model_copy(update={"gold_only": True}), wrong)
         mended = sum(_is_right(bench, score.score) for score in alone.scores)
     in_documents = count_in_documents(index, questions, quality)
-    return quality, Reading(quality.n, len(shown), len(shown & right), mended, in_documents)
+    return RagFindings(quality, Reading(quality.n, len(shown), len(shown & right), mended, in_documents))
 
 
 def count_in_documents(index: Searchable, questions: Sequence[GoldQuestion], quality: RetrievalQuality) -> int:

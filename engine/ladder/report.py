@@ -45,6 +45,8 @@ def climb_report(
         lines += ["", "## What judgments have taught", "", *(f"- {line}." for line in gain_lines(board["gains"]))]
     if advice:
         lines += ["", "## Advice", "", *(f"- {one.text} ({one.evidence})" for one in advice)]
+    if record.failed:
+        lines += ["", "## Failed", "", *(f"- {rung}: {why}" for rung, why in record.failed.items())]
     if record.skipped:
         lines += ["", "## Not measured", "", *(f"- {rung}: {why}" for rung, why in record.skipped.items())]
     spent = f"{record.seconds / 60:.1f} minutes, {record.tokens:,} tokens"

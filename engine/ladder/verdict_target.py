@@ -56,8 +56,9 @@ def _summary(
     target = f"the target {question.target:g}"
     doubts = [f"whether {RUNG_WORDS[item.rung]} does is open" for item in open_ones]
     doubts += [f"whether {RUNG_WORDS[rung]} does was not measured" for rung in lacking]
+    which = "no rung that was measured" if lacking else "no rung"
     head = (
-        f"{RUNG_WORDS[reached.rung]} reaches {target}" if reached is not None else f"no rung is shown to reach {target}"
+        f"{RUNG_WORDS[reached.rung]} reaches {target}" if reached is not None else f"{which} is shown to reach {target}"
     )
     return "; ".join([head, *doubts])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.allocator import worker_heap
 from engine.errors import EngineError
+from engine.files import is_folder
 from engine.forecast import ModelShape, forecast_memory, shape_of_folder
 from engine.models import model_folder
 from engine.program import PACKAGE_ROOT
@@ -153,7 +154,7 @@ def choose_model(root: Path, name: str) -> None:
     from engine.project.wizard import change_project, change_recipe
 
     inside = root / Path(name).expanduser()
-    settings, facts, _ = chosen_model(str(inside) if name != "pocket" and inside.is_dir() else name, root)
+    settings, facts, _ = chosen_model(str(inside) if name != "pocket" and is_folder(inside) else name, root)
     project = load_project(root)
     change_project(root, {"model": settings.model_dump()})
     if (root / project.tune.recipe).exists():

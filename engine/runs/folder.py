@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.files import is_folder
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def list_runs(root: Path) -> list[RunFolder]:
 def find_run(root: Path, wanted: str) -> RunFolder:
     """The run that `wanted` names: an id, a unique prefix or end of one, a path, or `last`. Raises EngineError."""
     as_path = Path(wanted)
-    if as_path.is_dir() and (as_path / "recipe.yaml").exists():
+    if is_folder(as_path) and (as_path / "recipe.yaml").exists():
         return RunFolder(as_path.resolve())
     runs = list_runs(root)
     if wanted == "last":

@@ -177,6 +177,7 @@ _WORDS: dict[str, Callable[[Event, RunState], str]] = {
     "scored": _tried,
     "chosen": lambda event, state: f"{event.get('rung')}  {event.get('label')}  {event.get('why')}",
     "skipped": lambda event, state: f"{event.get('rung')}  {event.get('why')}",
+    "rung_failed": lambda event, state: f"{event.get('rung')}  {_said(event, state)}",
     "decided": _decided,
     "finished": _finished,
     "stopped": _ended,

@@ -83,6 +83,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"on {event['n']} held-out rows"
     ),
     "skipped": lambda event: f"{event['rung']} skipped: {event['why']}",
+    "rung_failed": lambda event: f"{event['rung']} failed: {event['message']}",
     "warning": lambda event: f"warning: {event['message']}",
     "recovered": lambda event: f"recovered: {event.get('what', '')}",
     "failed": lambda event: f"failed: {event['message']}",
