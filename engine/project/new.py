@@ -12,7 +12,7 @@ from typing import Any
 from engine.data.read import Problem, read_rows
 from engine.data.shapes import detect_shape, rename_columns
 from engine.errors import EngineError
-from engine.files import write_json_lines_atomic
+from engine.files import is_folder, write_json_lines_atomic
 from engine.ladder.examples import read_examples
 from engine.ladder.reach import reach_notes
 from engine.measure.group_report import GroupsApart
@@ -236,7 +236,7 @@ def _notes_on_rows(problems: list[Problem]) -> list[str]:
 def _model_name(model: str, root: Path) -> str:
     """The model as rung.yaml names it: a folder's path relative to the project, whatever else as it is."""
     folder = Path(model).expanduser()
-    return _relative(folder, root) if model != "pocket" and folder.is_dir() else model
+    return _relative(folder, root) if model != "pocket" and is_folder(folder) else model
 
 
 def _relative(path: Path, root: Path) -> str:
