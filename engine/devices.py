@@ -39,7 +39,14 @@ def read_devices() -> list[DeviceMemory]:
     nvml = _nvml()
     if nvml is None:
         return []
-    return [_read_device(nvml, handle, board) for board in _boards(nvml) for handle in _parts(nvml, board)]
+    return [
+        _read_device(nvml, index, handle, board) for index, board in _boards(nvml) for handle in _parts(nvml, board)
+    ]
+
+
+def nvml_answers() -> bool:
+    """Whether NVIDIA's management library is here and answers."""
+    return _nvml() is not None
 
 
 def driver_version() -> str | None:
@@ -61,11 +68,11 @@ def _nvml() -> Any:
     return pynvml
 
 
-def _boards(nvml: Any) -> Iterator[Any]:
+def _boards(nvml: Any) -> Iterator[tuple[int, Any]]:
     for index in range(_ask(nvml, nvml.nvmlDeviceGetCount) or 0):
         handle = _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
         if handle is not None:
-            yield handle
+            yield index, handle
 
 
 def _parts(nvml: Any, board: Any) -> list[Any]:
@@ -78,7 +85,7 @@ def _parts(nvml: Any, board: Any) -> list[Any]:
     return [part for part in parts if part is not None] or [board]
 
 
-def _read_device(nvml: Any, handle: Any, board: Any) -> DeviceMemory:
+def _read_device(nvml: Any, index: int, handle: Any, board: Any) -> DeviceMemory:
     """Readings of one part; temperature, power and clocks are the whole board's."""
     memory = _ask(nvml, nvml.nvmlDeviceGetMemoryInfo, handle, nvml.nvmlMemory_v2) or _ask(
         nvml, nvml.nvmlDeviceGetMemoryInfo, handle
@@ -96,6 +103,7 @@ def _read_device(nvml: Any, handle: Any, board: Any) -> DeviceMemory:
         temperature_c=None if temperature is None else float(temperature),
         power_w=None if power is None else power / 1000,
         throttled=None if reasons is None else bool(reasons & THROTTLE_REASONS),
+        index=index,
     )
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from engine.events import DeviceMemory
 from engine.hub.cache import cache_folder, is_offline
 from engine.interpreters import Interpreter, find_interpreters, probe_interpreters
 from engine.machine import MachineMemory, machine_memory
+from engine.runs.slots import holder
 
 LOW_DISK_BYTES = 10 * 2**30
 GIB = 2**30
@@ -77,6 +78,8 @@ class DoctorReport:
     terminal: Terminal
     slurm: bool
     findings: list[Finding]
+    # Which run trains on a GPU, by the GPU's UUID; of this user's, in any project.
+    training_on: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -106,6 +109,7 @@ def doctor(project: Path, worker_pythons: Sequence[str] = ()) -> DoctorReport:
             *_about_disks(disks),
             *([] if gpus else [_about_allocator()]),
         ],
+        training_on={gpu.uuid: str(run.path) for gpu in gpus if (run := holder(gpu.uuid)) is not None},
     )
 
 

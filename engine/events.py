@@ -28,7 +28,8 @@ class Queued(Event):
     """The run waits for its slot."""
 
     type = "queued"
-    slot_wanted: str = _about("what it waits for: the devices, or the run ahead of it")
+    slot_wanted: str = _about("what it waits for: the device, or one of several, or the job ahead of it")
+    holder: str | None = _about("which run has it; null while none is known to", default=None)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Started(Event):
     type = "started"
     host: str = _about("host name")
     pid: int = _about("process id on that host; for people, never used to tell whether the run is alive")
-    devices: list[str] = _about("cpu, or a name and UUID for each GPU")
+    devices: list[str] = _about("cpu, or index, name and UUID of the GPU it took")
     world_size: int = _about("number of training processes")
     oom_kills: dict[str, int] = _about(
         "the kernel's count of processes killed for want of memory so far, by the counter's file", default_factory=dict
@@ -107,6 +108,7 @@ class DeviceMemory:
     temperature_c: float | None = None
     power_w: float | None = None
     throttled: bool | None = None
+    index: int | None = None
 
 
 @dataclass(frozen=True)

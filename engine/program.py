@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from engine.allocator import preloaded
+from engine.gpus import environment_as_given
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,9 +22,9 @@ def worker_command(*arguments: str, python: str | None = None) -> list[str]:
 
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment with what a worker needs on top."""
+    """This process's environment, all GPUs that it was given in it, with what a worker needs on top."""
     return (
-        os.environ
+        environment_as_given()
         | {
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",

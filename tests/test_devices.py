@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,21 +23,6 @@ print(driver_version())
 """
 
 
-@pytest.fixture(scope="module")
-def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a libnvidia-ml.so.1 built from tests/native/fake_nvml.c."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).parent / "native" / "fake_nvml.c"
-    library = folder / "libnvidia-ml.so.1"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", str(library), str(source)], check=True
-    )
-    return folder
-
-
 def sampled(folder: Path, machine: str, uuids: str = "None") -> tuple[dict[str, Any], str]:
     """The memory event and driver version that a process sees on a fake machine."""
     environment = os.environ | {"LD_LIBRARY_PATH": str(folder), "FAKE_NVML": machine}
@@ -56,6 +40,7 @@ def test_two_gpus_give_all_readings(fake_nvml: Path) -> None:
     assert first == {
         "uuid": "GPU-fake-0", "name": "Fake H100", "job_reserved": None, "job_peak": None, "used": 9 * GIB,
         "total": 80 * GIB, "utilisation": 87.0, "temperature_c": 61.0, "power_w": 512.0, "throttled": False,
+        "index": 0,
     }  # fmt: skip
     assert second["uuid"] == "GPU-fake-1"
     assert second["temperature_c"] == 92.0
@@ -73,7 +58,7 @@ def test_what_a_driver_refuses_is_none(fake_nvml: Path) -> None:
     event, _ = sampled(fake_nvml, "refuses")
     (device,) = event["devices"]
     assert device["name"] == "Fake H100"
-    assert {value for name, value in device.items() if name not in ("name", "uuid")} == {None}
+    assert {value for name, value in device.items() if name not in ("name", "uuid", "index")} == {None}
 
 
 def test_a_partitioned_gpu_gives_its_parts(fake_nvml: Path) -> None:

@@ -9,9 +9,11 @@ import torch
 
 from engine.errors import EngineError
 from engine.events import Forecast, Memory, Started, to_json_line
+from engine.files import write_json_atomic
 from engine.generation import Decoding
 from engine.recipe.schema import ModelSettings
 from engine.runs.folder import new_run_folder
+from engine.runs.slots import slot_folder
 from engine.worker.candidates import LoadedCandidates
 from engine.worker.generation_session import GenerationSession
 from engine.worker.prompting import fit_prompt
@@ -219,8 +221,9 @@ def test_a_job_that_trains_on_the_cpu_is_warned_about(tiny: Path, monkeypatch: p
     folder = new_run_folder(tiny, "sft")
     events = [Started("host", 1, ["cpu"], 1), Forecast({"weights": 5}, 5), Memory()]
     folder.events.write_text("".join(to_json_line(event, number, 0.0) for number, event in enumerate(events)))
+    write_json_atomic(slot_folder() / "cpu.json", {"run": folder.id, "path": str(folder.path)})
     # The lock is a process's own and can't be seen from within it: another process would hold it.
-    monkeypatch.setattr("engine.worker.room.is_locked", lambda path: path == folder.lock)
+    monkeypatch.setattr("engine.runs.slots.is_locked", lambda path: path == slot_folder() / "cpu.lock")
     said: list[dict[str, Any]] = []
     session = GenerationSession(said.append, lambda request: False)
     session.handle({"type": "load", "id": 1, "model": {"name": "model"}, "root": str(tiny), "device": "cpu"})

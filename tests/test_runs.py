@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import engine.gpus
 from engine.errors import EngineError
+from engine.events import DeviceMemory
 from engine.files import read_json_lines
 from engine.program import worker_command, worker_environment
 from engine.recipe.load import dump_recipe
@@ -140,8 +142,46 @@ def test_a_run_waits_for_its_slot_and_can_be_cancelled_there(model_folder: Path,
         folder = start_run(recipe_for(model_folder), write_project(tmp_path / "project"))
         reader = wait_until(folder, lambda reader: reader.state.sequence >= 0)
         assert reader.status() == "queued"
+        assert reader.state.waits_for == "cpu"
         request(folder, "cancel")
         reader = wait_until(folder, lambda reader: reader.state.over)
         assert reader.state.status == "cancelled"
     finally:
         held.release()
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_there_is_a_run(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    root = write_project(tmp_path / "project")
+    with pytest.raises(EngineError, match="There is no GPU 5 here"):
+        start_run(recipe_for(model_folder, devices=[5]), root)
+    assert not (root / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_run_takes_one_gpu_and_another_run_waits_for_it(
+    model_folder: Path, tmp_path: Path, fake_nvml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(fake_nvml))
+    monkeypatch.setenv("FAKE_USED", "9,3")
+    # The workers load the stand-in themselves; this process looked for the library before it was there.
+    readings = [DeviceMemory(f"GPU-fake-{index}", "Fake H100", index=index) for index in (0, 1)]
+    monkeypatch.setattr(engine.gpus, "read_devices", lambda: readings)
+    monkeypatch.setattr(engine.gpus, "nvml_answers", lambda: True)
+    first = start_run(recipe_for(model_folder, training={"num_train_epochs": 8}), write_project(tmp_path / "one"))
+    wait_until(first, lambda reader: reader.state.status == "running")
+    recipe = recipe_for(model_folder, devices=["GPU-fake-1"])
+    second = start_run(recipe, write_project(tmp_path / "two"))
+    reader = wait_until(second, lambda reader: "in use" in reader.state.waits_for)
+    assert reader.state.waits_for == f"GPU 1 Fake H100 (GPU-fake-1) (in use: run {first.id} in {tmp_path / 'one'})"
+    reader = wait_until(first, lambda reader: bool(reader.state.memory))
+    assert reader.state.devices == ["GPU 1 Fake H100 (GPU-fake-1)"]
+    assert [(gpu["index"], gpu["uuid"]) for gpu in reader.state.memory["devices"]] == [(1, "GPU-fake-1")]
+    request(first, "stop")
+    for folder in (first, second):
+        wait_until(folder, lambda reader: reader.state.over)
+    assert read_run(second)[0].status == "finished"
+    warnings = [event["message"] for event in read_json_lines(second.events) if event["type"] == "warning"]
+    assert any("can't use it: this run trains on the CPU" in message for message in warnings), "torch is no CUDA build"

@@ -141,10 +141,12 @@ def finished_run(bench: Bench, recipe: Recipe, should_stop: Callable[[], str | N
 
 
 def recipe_key(root: Path, recipe: Recipe) -> str:
-    """A hash of what decides a run's result: the recipe and the content of its data files."""
+    """A hash of what decides a run's result: the recipe, but for the GPU, and the content of its data files."""
     files = [path for path in (recipe.data.train, recipe.data.validation) if path is not None]
     hashes = {path: sha256_file(root / path) for path in files if (root / path).is_file()}
-    return sha256_text(canonical_json({"recipe": recipe.model_dump(mode="json"), "data": hashes}))[:8]
+    return sha256_text(canonical_json({"recipe": recipe.model_dump(mode="json", exclude={"devices"}), "data": hashes}))[
+        :8
+    ]
 
 
 def tuned_variants(bench: Bench, folder: RunFolder, rag: CandidateSpec | None) -> list[CandidateSpec]:

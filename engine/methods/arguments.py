@@ -51,9 +51,20 @@ def trl_arguments(job: Job, config_class: type, **method_defaults: Any) -> Any:
             "rung check lists them",
         )
     try:
-        return config_class(**{name: value for name, value in arguments.items() if name in known})
+        built = config_class(**{name: value for name, value in arguments.items() if name in known})
     except (TypeError, ValueError) as error:
         raise EngineError("TRL refuses the training arguments", str(error), "see training: in the recipe") from error
+    return on_one_gpu(built)
+
+
+def on_one_gpu(arguments: Any) -> Any:
+    """The arguments, counting one GPU where there are more: a Trainer would spread the model over all (DataParallel).
+
+    A run has made its GPU the only visible one; this holds where that could not be.
+    """
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
 
 
 def construct(trainer_class: Any, **options: Any) -> Any:

@@ -133,16 +133,13 @@ def memory_needs(shape: ModelShape, room: Room) -> dict[str, int]:
 
 
 def room_here() -> Room:
-    """The freest GPU, or without one the machine's memory."""
-    from engine.devices import read_devices
+    """The GPU that a job would take now, or without one the machine's memory."""
     from engine.machine import machine_memory
+    from engine.runs.slots import freest_gpu
 
-    gpus = [
-        (gpu.total - gpu.used, gpu.name) for gpu in read_devices() if gpu.total is not None and gpu.used is not None
-    ]
-    if gpus:
-        free, name = max(gpus)
-        return Room(free, name, "bfloat16")
+    gpu = freest_gpu()
+    if gpu is not None and gpu.free is not None:
+        return Room(gpu.free, gpu.name, "bfloat16")
     memory = machine_memory()
     return Room(memory.total - memory.used, "CPU", "float32")
 

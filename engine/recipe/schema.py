@@ -5,7 +5,7 @@ Names and meanings follow TRL, PEFT and Transformers. Unknown fields are refused
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Method = Literal["sft", "cpt", "dpo", "kto", "orpo", "reward", "grpo", "rloo", "distill", "constitution"]
 Shape = Literal[
@@ -194,6 +194,11 @@ class Recipe(Strict):
     )
     probe: ProbeSettings = Field(default_factory=ProbeSettings, description="the forgetting meter")
     samples: SampleSettings = Field(default_factory=SampleSettings, description="pinned prompts")
+    devices: Literal["auto"] | int | list[int | str] = Field(
+        "auto",
+        description="which GPU trains: auto (the one with the most free memory that no other run holds), or a list of "
+        "one index or UUID, as nvidia-smi -L writes them: [1], [GPU-…], [MIG-…]; without a GPU the CPU",
+    )
     launcher: LauncherSettings = Field(
         default_factory=lambda: LauncherSettings(kind="local"), description="where the worker runs"
     )
@@ -204,6 +209,30 @@ class Recipe(Strict):
         default_factory=list,
         description="refusals of the gate that you override, by name; what is overridden is told and recorded",
     )
+
+    @field_validator("devices", mode="before")
+    @classmethod
+    def _one_device(cls, value: Any) -> Any:
+        if value == "auto" or (value == 1 and isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool):
+            raise ValueError(
+                f"a number says how many GPUs, and a run takes one; GPU {value} is written [{value}]"
+                if value < 1
+                else f"a run takes one GPU; write auto for the freest, or [{value}] for GPU {value}"
+            )
+        if isinstance(value, str):
+            raise ValueError(f"one GPU by its index or UUID is written as a list: [{value}]; or write auto")
+        if not isinstance(value, list) or not all(
+            isinstance(name, (int, str)) and not isinstance(name, bool) for name in value
+        ):
+            raise ValueError("write auto, or a list of one index or UUID, for example [0]")
+        if len(value) != 1:
+            raise ValueError(
+                f"a run takes one GPU, and {len(value)} are named; training on several is not built yet: name one, "
+                "or write auto for the freest"
+            )
+        return value
 
     @model_validator(mode="after")
     def _blocks_belong_to_the_method(self) -> "Recipe":

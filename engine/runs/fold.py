@@ -71,6 +71,7 @@ class RunState:
     phase_marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=PACE_MARKS))
     tokens: int | None = None
     host: str = ""
+    waits_for: str = ""
     devices: list[str] = field(default_factory=list)
     oom_kills: dict[str, int] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
@@ -164,7 +165,8 @@ def _queued(state: RunState, event: dict[str, Any]) -> None:
     state.result = {}
     state.phase_marks.clear()
     state.ended = None
-    _log(state, "queued", f"waits for {event.get('slot_wanted', 'its slot')}")
+    state.waits_for = waits_for(event)
+    _log(state, "queued", f"waits for {state.waits_for}")
 
 
 def _started(state: RunState, event: dict[str, Any]) -> None:
@@ -177,6 +179,12 @@ def _started(state: RunState, event: dict[str, Any]) -> None:
     state.devices = [str(device) for device in event.get("devices", [])]
     state.oom_kills = event.get("oom_kills") or {}
     _log(state, "started", f"on {state.host}: {', '.join(state.devices)}")
+
+
+def waits_for(event: dict[str, Any]) -> str:
+    """What a queued event waits for, and which run uses that."""
+    wanted = str(event.get("slot_wanted", "its turn"))
+    return f"{wanted} (in use: {event['holder']})" if event.get("holder") else wanted
 
 
 def _phase(state: RunState, event: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.files import write_text_atomic
+from engine.gpus import refuse_wrong_devices
 from engine.recipe.load import build_recipe, dump_recipe, load_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder, new_run_folder
@@ -25,6 +26,7 @@ def start_run(recipe: Recipe, root: Path) -> RunFolder:
     Raises EngineError when something that the recipe names isn't there, the folder can't be made, or the worker dies
     at once.
     """
+    refuse_wrong_devices(recipe.devices)
     refuse_missing(recipe, root)
     recipe = with_runs_named(recipe, root)
     folder = new_run_folder(root, recipe.method)

@@ -10,7 +10,7 @@ from engine.runs.folder import RunFolder, find_run, list_runs
 from engine.runs.reader import read_run
 
 # What two runs of one recipe may differ in.
-_NOT_COMPARED = {"name", "tags", "overrides", "worker_python", "report_to"}
+_NOT_COMPARED = {"name", "tags", "overrides", "worker_python", "report_to", "devices"}
 
 
 def with_runs_named(recipe: Recipe, root: Path) -> Recipe:

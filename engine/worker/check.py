@@ -13,15 +13,18 @@ from engine.data.report import LoadedData, with_stops
 from engine.errors import EngineError
 from engine.files import canonical_json
 from engine.forecast import forecast_memory
+from engine.gpus import Gpu
 from engine.ladder.answers_in_documents import given_in_project
 from engine.ladder.leakage import leak_refusals
 from engine.methods import check_block, method_module, plan_of
 from engine.models import generation_stop_ids, load_tokenizer, pick_device, read_template, resolve_dtype
 from engine.recipe.schema import Recipe
+from engine.runs.slots import see_freest_gpu
 from engine.worker.check_data import check_data, context_of
 from engine.worker.footprint import longest_row, model_shape
 from engine.worker.gate import context_refusals, disk_refusals, refusals
 from engine.worker.job import make_schedule
+from engine.worker.room import free_bytes
 
 Problem = dict[str, str]
 
@@ -44,6 +47,7 @@ def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
     root = Path(asked["root"])
     recipe = Recipe.model_validate(asked["recipe"])
     problems: list[Problem] = []
+    gpu = _attempt(problems, "devices", lambda: see_freest_gpu(recipe.devices))
     answer: dict[str, Any] = {"method": recipe.method, "problems": problems, "forecast": None, "data": {}}
     _attempt(problems, recipe.method, lambda: check_block(recipe, root))
     tokenizer = _attempt(problems, "model.name", lambda: load_tokenizer(recipe.model, root))
@@ -68,7 +72,7 @@ def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
     _tell_refusals(problems, refusals(recipe, train) | copied, recipe)
     answer["warnings"] = given_in_project(root)
     answer["plan"] = _attempt(problems, recipe.method, lambda: plan_of(recipe, root, train)) or []
-    forecast = _attempt(problems, "model.name", lambda: _forecast(recipe, root, train))
+    forecast = _attempt(problems, "model.name", lambda: _forecast(recipe, root, train, gpu))
     answer["forecast"] = forecast
     _check_disk(answer, recipe, root, problems)
     return answer
@@ -79,13 +83,14 @@ def _load(recipe: Recipe, path: Path | None, tokenizer: Any) -> LoadedData:
     return method_module(recipe.method).load_data(recipe, path, tokenizer)
 
 
-def _forecast(recipe: Recipe, root: Path, train: LoadedData) -> dict[str, Any]:
+def _forecast(recipe: Recipe, root: Path, train: LoadedData, gpu: Gpu | None) -> dict[str, Any]:
     device = pick_device()
     dtype = str(resolve_dtype(recipe.model, device)).removeprefix("torch.")
     longest = longest_row(recipe, train.report)
     shape, heap = model_shape(recipe.model, root), heap_here()
     parts = forecast_memory(shape, recipe, longest, dtype, device != "cpu", heap)
-    return {"memory_bytes": parts, "total_bytes": sum(parts.values()), "seconds": None}
+    on_gpu = {"device": "cpu"} if device == "cpu" else {"device": str(gpu or device), "free_bytes": free_bytes(device)}
+    return {"memory_bytes": parts, "total_bytes": sum(parts.values()), "seconds": None} | on_gpu
 
 
 def _check_disk(answer: dict[str, Any], recipe: Recipe, root: Path, problems: list[Problem]) -> None:

@@ -17,6 +17,7 @@ from engine.runs.folder import RunFolder
 from engine.runs.launch import root_of
 from engine.runs.lock import HeldLock, try_lock
 from engine.runs.requests import take_requests
+from engine.runs.slots import see_freest_gpu
 from engine.worker.failures import is_disk_full, last_words
 from engine.worker.reporter import Reporter
 from engine.worker.sitting import sit
@@ -50,7 +51,8 @@ class _Job:
         turn: HeldLock | None = None
         try:
             turn = self._wait_for_turn()
-            self._reporter.write(Started(socket.gethostname(), os.getpid(), [], 1))
+            gpu = see_freest_gpu()
+            self._reporter.write(Started(socket.gethostname(), os.getpid(), [str(gpu)] if gpu else ["cpu"], 1))
             result = self._work(read_json(self._folder.path / JOB_FILE))
             write_json_atomic(self._folder.path / RESULT_FILE, result)
             self._reporter.write(Finished(0, {}, RESULT_FILE, ""))

@@ -1,13 +1,15 @@
 """From a recipe to a loaded job: tokenizer, data, model and adapter, each step told as it happens."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.data.report import with_stops
 from engine.data.template import require_template
 from engine.errors import EngineError
-from engine.events import Phase
+from engine.events import Phase, Warned
 from engine.files import write_text_atomic
+from engine.gpus import visible_gpus
 from engine.hub.download import tell_downloads_to
 from engine.ladder.leakage import leak_refusals
 from engine.methods import check_block, prepare_recipe
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 def gather(recipe: Recipe, folder: RunFolder, root: Path, reporter: Reporter) -> Job:
     """Everything the method needs, loaded and checked. Raises EngineError for what a person must mend."""
     device = pick_device()
+    _tell_unused_gpu(device, reporter)
     check_block(recipe, root)
     tell_downloads_to(run_downloads(folder, reporter))
     # First of all: preparing may ask a teacher for hours.
@@ -51,6 +54,18 @@ def gather(recipe: Recipe, folder: RunFolder, root: Path, reporter: Reporter) ->
     saved, optimizer = _checkpoint_sizes(model)
     refuse(disk_refusals(recipe, saved, optimizer, schedule.num_saves, folder.path), recipe, reporter)
     return Job(recipe, folder, root, reporter, device, tokenizer, model, train, validation, schedule, start)
+
+
+def _tell_unused_gpu(device: str, reporter: Reporter) -> None:
+    gpus = visible_gpus() if device == "cpu" else []
+    if gpus:
+        reporter.write(
+            Warned(
+                f"{gpus[0]} is free, but torch of {sys.executable} can't use it: this run trains on the CPU",
+                "that torch is a build for the CPU, or made for a newer driver",
+                "rung doctor shows the torch of each interpreter; worker_python names another",
+            )
+        )
 
 
 def with_template(

@@ -15,6 +15,7 @@ from engine.events import Event
 from engine.generation import Decoding
 from engine.hub.download import tell_downloads_to
 from engine.recipe.schema import ModelSettings
+from engine.runs.slots import see_freest_gpu
 from engine.worker.download_events import DownloadEvents
 from engine.worker.weights import read_weights
 
@@ -35,6 +36,8 @@ class GenerationSession:
         self._last_load: Message | None = None
         self._fingerprints: dict[str, str] = {}
         self._idle_seconds: float | None = None
+        # Once torch has used a GPU, this process can take no other.
+        self._has_gpu = False
         self._last_use = time.monotonic()
 
     def handle(self, request: Message) -> None:
@@ -66,6 +69,9 @@ class GenerationSession:
         adapters = {label: (root / path).resolve() for label, path in (request.get("adapters") or {}).items()}
         for path in adapters.values():
             read_weights(path)  # Refuses what can't answer before the base takes its time to load.
+        if not self._has_gpu:
+            see_freest_gpu()
+            self._has_gpu = True
         from engine.models import pick_device
 
         device = str(request.get("device") or pick_device())
@@ -199,7 +205,7 @@ class GenerationSession:
         from engine.models import resolve_dtype
         from engine.worker.room import free_bytes, model_bytes, refuse_without_room, training_jobs
 
-        jobs = training_jobs(root, device)
+        jobs = training_jobs(device)
         if device == "cpu":
             for job in jobs:
                 self._warn(request, f"{job.run} trains on this CPU: the job and the answers slow each other down")

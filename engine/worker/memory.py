@@ -7,13 +7,14 @@ from typing import Any
 
 from engine.devices import sample
 from engine.events import Memory
+from engine.gpus import visible_gpus
 from engine.worker.reporter import Reporter
 
 SAMPLE_SECONDS = 2.0
 
 
 class MemorySampler:
-    """Writes a memory event every two seconds between `start` and `stop`."""
+    """Writes a memory event every two seconds between `start` and `stop`: of the GPU that this process sees."""
 
     def __init__(self, reporter: Reporter, seconds: float = SAMPLE_SECONDS) -> None:
         self._reporter = reporter
@@ -31,19 +32,26 @@ class MemorySampler:
         self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
+        own = [gpu.uuid for gpu in visible_gpus()]
         while True:
-            self._reporter.write(with_torch_figures(sample(os.getpid())))
+            self._reporter.write(with_torch_figures(sample(os.getpid(), own)))
             if self._over.wait(self._seconds):
                 return
 
 
 def with_torch_figures(event: Memory) -> Memory:
-    """The event with what this process's own allocator holds on each GPU, by UUID."""
+    """The event with what this process's own allocator holds on each GPU.
+
+    By UUID, unless there is one alone: of a part of a GPU torch tells the UUID of the whole.
+    """
     import torch
 
     if not event.devices or not torch.cuda.is_available():
         return event
-    own = {_uuid(number): number for number in range(torch.cuda.device_count())}
+    count = torch.cuda.device_count()
+    if count == len(event.devices) == 1:
+        return replace(event, devices=[_with_allocator(event.devices[0], 0)])
+    own = {_uuid(number): number for number in range(count)}
     return replace(event, devices=[_with_allocator(device, own.get(device.uuid)) for device in event.devices])
 
 

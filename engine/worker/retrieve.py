@@ -12,6 +12,7 @@ from engine.errors import EngineError
 from engine.events import Event, to_json_line
 from engine.project.load import load_project
 from engine.runs.lock import try_lock
+from engine.runs.slots import see_freest_gpu
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
         print(to_json_line(event, 0, time.time()), end="", file=answer_stream, flush=True)
 
     try:
+        see_freest_gpu()
         answer = _search(Path(asked["root"]), asked["question"], asked["k"], tell)
     except EngineError as error:
         answer = {"error": {"message": error.message, "details": error.details, "hint": error.hint}}

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.gpus import visible_gpus
 from engine.models import model_folder
 from engine.recipe.schema import ModelSettings
-from engine.runs.folder import list_runs
-from engine.runs.lock import is_locked
 from engine.runs.reader import read_run
+from engine.runs.slots import CPU, holder
 from engine.worker.weights import BYTES_PER_PARAMETER, count_parameters
 
 OVERHEAD_BYTES = 512 << 20
@@ -24,15 +24,13 @@ class TrainingJob:
     reserved: int
 
 
-def training_jobs(root: Path, device: str) -> list[TrainingJob]:
-    """The project's jobs that train now on the same kind of device."""
+def training_jobs(device: str) -> list[TrainingJob]:
+    """The jobs, of any project, that train now on the GPU that this process sees, or on the CPU."""
+    seen = [CPU] if device == "cpu" else [gpu.uuid for gpu in visible_gpus()]
     jobs = []
-    for folder in list_runs(root):
-        if not is_locked(folder.lock):
-            continue
+    for folder in filter(None, map(holder, seen)):
         state, _ = read_run(folder)
-        on_cpu = state.devices == ["cpu"]
-        if state.status in ("running", "stopping") and on_cpu == (device == "cpu"):
+        if state.status in ("running", "stopping"):
             forecast = state.forecast.get("measured") or state.forecast.get("bytes")
             reserved = sum(reading.get("job_reserved") or 0 for reading in state.memory.get("devices", []))
             jobs.append(TrainingJob(folder.id, forecast, reserved))

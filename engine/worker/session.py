@@ -18,11 +18,11 @@ from engine.runs.folder import RunFolder
 from engine.runs.launch import root_of
 from engine.runs.lock import HeldLock, lock_within
 from engine.runs.requests import take_requests
+from engine.runs.slots import TakenSlot, take_slot
 from engine.worker.checkpoints import latest_checkpoint
 from engine.worker.failures import is_disk_full, last_words
 from engine.worker.recovery import OutOfMemory, shrink, start_again
 from engine.worker.reporter import Reporter
-from engine.worker.slot import wait_for_slots, wanted_slots
 
 
 def run_session(path: Path) -> int:
@@ -46,17 +46,15 @@ def run_session(path: Path) -> int:
 
 
 def _sit(folder: RunFolder, reporter: Reporter, held: list[HeldLock]) -> int | None:
-    """The sitting's exit code, None where the worker is to start again; `held` gets the locks of its slots."""
-    slots = wanted_slots()
-    reporter.write(Queued(", ".join(slots)))
-    taken = _take_slots(folder, reporter, slots)
-    if taken is None:
-        return 0
-    held += taken
+    """The sitting's exit code, None where the worker is to start again; `held` gets the lock of its slot."""
     recipe: Recipe | None = None
     try:
-        reporter.write(Started(socket.gethostname(), os.getpid(), slots, 1, count_oom_kills()))
         recipe = load_recipe(folder.recipe)
+        taken = _take_slot(folder, reporter, recipe)
+        if taken is None:
+            return 0
+        held.append(taken.lock)
+        reporter.write(Started(socket.gethostname(), os.getpid(), [str(taken)], 1, count_oom_kills()))
         # The training stack is imported here, once the run has its place.
         reporter.write(Phase("load", unit="training stack"))
         from engine.worker.environment import describe_environment
@@ -84,7 +82,7 @@ def _sit(folder: RunFolder, reporter: Reporter, held: list[HeldLock]) -> int | N
         return 1
 
 
-def _take_slots(folder: RunFolder, reporter: Reporter, names: list[str]) -> list[HeldLock] | None:
+def _take_slot(folder: RunFolder, reporter: Reporter, recipe: Recipe) -> TakenSlot | None:
     asked: dict[str, str] = {}
 
     def should_give_up() -> bool:
@@ -92,12 +90,12 @@ def _take_slots(folder: RunFolder, reporter: Reporter, names: list[str]) -> list
         asked.update({kind: who for kind, who in found.items() if kind != "checkpoint"})
         return bool(asked)
 
-    held = wait_for_slots(names, should_give_up)
-    if held is None:
+    taken = take_slot(recipe.devices, folder, lambda wanted, who: reporter.write(Queued(wanted, who)), should_give_up)
+    if taken is None:
         kind, who = next(iter(asked.items()))
         reporter.write(StopRequested(who))
         reporter.write(Stopped(0, True) if kind == "stop" else Cancelled(0, False))
-    return held
+    return taken
 
 
 def _stop_on_sigterm(folder: RunFolder) -> None:

@@ -15,7 +15,7 @@ from engine.worker.checkpoints import latest_checkpoint
 FILE = "inputs.json"
 # What may change in the middle of a run: none of it decides what is learned.
 _FREE = (
-    "name", "tags", "overrides", "worker_python", "report_to", "launcher", "samples", "probe",
+    "name", "tags", "overrides", "worker_python", "report_to", "launcher", "devices", "samples", "probe",
     "training.eval_steps", "training.save_steps", "training.save_total_limit", "training.early_stopping_patience",
     "training.gradient_checkpointing", "training.per_device_train_batch_size",
     "training.gradient_accumulation_steps",

@@ -4,6 +4,7 @@
  *   two      two whole GPUs; the second one is too hot (the default)
  *   refuses  one GPU whose driver refuses everything but its name
  *   mig      one GPU cut in two parts; utilisation is refused there, as real ones do
+ * FAKE_USED says how many GiB are used of each board, as "9,30"; without it 9 of each.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,15 @@ static int is_part(Device device) { return number(device) >= 100; }
 static int machine_is(const char *name) {
     const char *wanted = getenv("FAKE_NVML");
     return strcmp(wanted ? wanted : "two", name) == 0;
+}
+static unsigned long long used_of(Device device) {
+    const char *text = getenv("FAKE_USED");
+    size_t board = is_part(device) ? number(device) - 100 : number(device) - 1;
+    for (; text && board > 0; board--) {
+        text = strchr(text, ',');
+        if (text) text++;
+    }
+    return (text ? strtoull(text, NULL, 10) : 9) * GIB;
 }
 static Result or_refuse(void) { return machine_is("refuses") ? NOT_SUPPORTED : SUCCESS; }
 
@@ -74,13 +84,13 @@ Result nvmlDeviceGetUUID(Device device, char *text, unsigned length) {
 Result nvmlDeviceGetMemoryInfo_v2(Device device, MemoryV2 *memory) {
     memory->total = (is_part(device) ? 40 : 80) * GIB;
     memory->reserved = GIB / 2;
-    memory->used = 9 * GIB;
+    memory->used = used_of(device);
     memory->free = memory->total - memory->used - memory->reserved;
     return or_refuse();
 }
 Result nvmlDeviceGetMemoryInfo(Device device, Memory *memory) {
     memory->total = (is_part(device) ? 40 : 80) * GIB;
-    memory->used = 9 * GIB + GIB / 2;
+    memory->used = used_of(device) + GIB / 2;
     memory->free = memory->total - memory->used;
     return or_refuse();
 }

@@ -114,6 +114,8 @@ def _print_recipe(report: dict[str, Any]) -> None:
     if forecast := report.get("forecast"):
         parts = ", ".join(f"{name} {gibibytes(size)}" for name, size in forecast["memory_bytes"].items() if size)
         print(f"memory    {gibibytes(forecast['total_bytes'])} ({parts})")
+        if forecast.get("free_bytes") is not None:
+            print(f"device    {printable(forecast['device'])}, {gibibytes(forecast['free_bytes'])} free")
         if forecast.get("seconds") is not None:
             print(f"time      {duration(forecast['seconds'])}")
     for sentence in report.get("plan") or []:

@@ -25,7 +25,10 @@ def run(args: argparse.Namespace) -> int:
     print(f"machine      {report.cores} cores, {gibibytes(report.memory.total)} memory, {_in_use(report.memory.used)}")
     print(f"NVIDIA       {f'driver {report.driver}' if report.driver else 'no driver'}")
     for gpu in report.gpus:
-        print(f"  {printable(gpu.name)}  {gibibytes(gpu.total)}, {_in_use(gpu.used)}  {gpu.uuid}")
+        number = "" if gpu.index is None else f"{gpu.index} "
+        print(f"  {number}{printable(gpu.name)}  {gibibytes(gpu.total)}, {_in_use(gpu.used)}  {gpu.uuid}")
+        if (run := report.training_on.get(gpu.uuid)) is not None:
+            print(f"    trains {printable(run)}")
     print(f"terminal     {_terminal_words(report.terminal)}")
     print(f"model cache  {report.model_cache.path}: {', '.join(report.model_cache.models[:6]) or 'no models'}")
     print("interpreters")

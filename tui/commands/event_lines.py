@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from engine.runs.fold import RunState
+from engine.runs.fold import RunState, waits_for
 from tui.phase_text import amount, download_line
 from tui.text import duration, figure, gibibytes, one_line, printable
 
@@ -20,6 +20,8 @@ def event_line(event: Event, state: RunState) -> str:
 
 def status_line(state: RunState) -> str:
     """The whole state in one live line."""
+    if state.status == "queued":
+        return f"waits for {printable(state.waits_for)}"
     if state.phase == "download":
         return f"download {download_line(state)}"
     if state.phase not in ("", "train") and state.phase_total:
@@ -158,7 +160,7 @@ def _decided(event: Event, state: RunState) -> str:
 
 
 _WORDS: dict[str, Callable[[Event, RunState], str]] = {
-    "queued": lambda event, state: f"waits for {event.get('slot_wanted')}",
+    "queued": lambda event, state: f"waits for {waits_for(event)}",
     "started": lambda event, state: f"on {', '.join(map(str, [event.get('host'), *(event.get('devices') or [])]))}",
     "phase": _phase,
     "step": _step,

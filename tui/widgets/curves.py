@@ -158,5 +158,5 @@ def _why_empty(run: WatchedRun, metrics: Sequence[str]) -> str:
     if run.status in {"failed", "crashed", "cancelled", "stopped"}:
         return f"The run ended before its first {metrics[0]}."
     if run.status == "queued":
-        return "Waiting for its slot. The curve begins with the first step."
+        return f"Waiting for {printable(run.state.waits_for)}. The curve begins with the first step."
     return f"No {printable(metrics[0])} yet: {phase_words(run)}."

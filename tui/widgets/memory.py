@@ -25,7 +25,7 @@ class MemoryPanel(VerticalScroll):
     def show(self, run: WatchedRun, marks: Glyphs) -> None:
         """Show the newest readings."""
         devices = run.state.memory.get("devices")
-        set_titles(self, f"GPU memory ({len(devices)})" if devices else "Memory")
+        set_titles(self, "GPU memory" if devices else "Memory")
         self.query_one(TextPanel).put(memory_text(run, marks, self.scrollable_content_region.width))
 
 
@@ -33,14 +33,15 @@ def memory_text(run: WatchedRun, marks: Glyphs, width: int) -> Content:
     """Two lines a GPU, or the process and the machine; then the forecast."""
     memory = run.state.memory
     if not memory:
-        words = "No reading yet: one comes every few seconds once the worker has its slot."
+        words = "No reading yet: one comes every few seconds once the worker has its device."
         return Content.styled("No reading in this run." if run.state.over else words, "$muted")
     devices = [device for device in memory.get("devices") or [] if isinstance(device, dict)]
     forecast = _number(run.state.forecast.get("bytes"))
     lines = []
     if devices:
-        for index, device in enumerate(devices):
-            lines += _device_lines(index, device, forecast, marks, width)
+        for place, device in enumerate(devices):
+            index = _number(device.get("index"))
+            lines += _device_lines(place if index is None else int(index), device, forecast, marks, width)
     else:
         lines += _process_lines(memory, marks)
     lines += _forecast_lines(run.state.forecast, marks.bar_mark if devices else "")
