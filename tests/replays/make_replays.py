@@ -151,6 +151,7 @@ def _gpu(index: int, step: int) -> DeviceMemory:
         temperature_c=round(66 + 3 * index + 4 * (1 - math.exp(-step / 60))),
         power_w=round(608 + 30 * math.sin(step / 7 + index)),
         throttled=False,
+        index=index,
     )
 
 

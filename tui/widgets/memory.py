@@ -25,7 +25,8 @@ class MemoryPanel(VerticalScroll):
     def show(self, run: WatchedRun, marks: Glyphs) -> None:
         """Show the newest readings."""
         devices = run.state.memory.get("devices")
-        set_titles(self, "GPU memory" if devices else "Memory")
+        count = f" ({len(devices)})" if devices and len(devices) > 1 else ""
+        set_titles(self, f"GPU memory{count}" if devices else "Memory")
         self.query_one(TextPanel).put(memory_text(run, marks, self.scrollable_content_region.width))
 
 
