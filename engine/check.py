@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
+from engine.project.follow import load_fitted
 from engine.project.load import load_project
 from engine.recipe.load import load_recipe
 
@@ -20,7 +21,7 @@ def check_recipe(path: Path, root: Path, overrides: Sequence[str] = ()) -> dict[
 
     Raises EngineError when the recipe itself can't be read.
     """
-    recipe = load_recipe(path, overrides)
+    recipe = load_fitted(path, overrides)
     asked = {"kind": "recipe", "recipe": recipe.model_dump(), "root": str(root)}
     return _ask(asked, recipe.worker_python)
 

@@ -18,8 +18,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.errors import EngineError
+from engine.project.follow import facts_or_none, load_fitted
 from engine.project.root import project_root
 from engine.recipe.load import build_recipe, dump_recipe, load_recipe
+from engine.recipe.rates import learning_rate
 from engine.recipe.schema import AdapterSettings, Recipe
 from engine.runs.folder import RunFolder, list_runs
 from engine.runs.launch import resume_run, start_run
@@ -61,8 +63,13 @@ class Cost:
     run: str
 
 
-def study_arms(recipe: Recipe, factors: Sequence[float] = (1.0, HIGHER), ratios: Sequence[float] = RATIOS) -> list[Arm]:
-    """Every arm of the study. `factors` are of each kind's own learning rate.
+def study_arms(
+    recipe: Recipe,
+    factors: Sequence[float] = (1.0, HIGHER),
+    ratios: Sequence[float] = RATIOS,
+    parameters: int | None = None,
+) -> list[Arm]:
+    """Every arm of the study. `factors` are of each kind's own learning rate for a model of so many `parameters`.
 
     Replayed rows come from the recipe's `data.replay.source`, or are the base model's own answers.
     """
@@ -74,8 +81,7 @@ def study_arms(recipe: Recipe, factors: Sequence[float] = (1.0, HIGHER), ratios:
         given = dict(value.get("training", {}))
         given.pop("learning_rate", None)
         lora = (recipe.adapter or AdapterSettings()).model_dump()
-        plain = build_recipe(value | {"training": given, "adapter": lora if kind == "lora" else None}, "the study")
-        rate = plain.training.learning_rate * factor
+        rate = learning_rate(recipe.method, kind != "lora", parameters) * factor
         replay = {"source": recipe.data.replay.source or "self", "ratio": ratio} if ratio else {}
         changes = {
             "name": f"{kind}, rate {rate:g}, replay {ratio:.0%}",
@@ -165,9 +171,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the costs as one JSON value")
     args = parser.parse_args(argv)
     try:
-        recipe = load_recipe(args.recipe, args.overrides)
+        recipe = load_fitted(args.recipe, args.overrides)
         root = project_root(args.recipe.resolve().parent)
-        arms = study_arms(recipe, args.rates, args.replay)
+        facts = facts_or_none(recipe.model.name, root, recipe.model.revision)
+        arms = study_arms(recipe, args.rates, args.replay, facts.parameters)
         costs = run_study(arms, root, lambda said: print(said, file=sys.stderr))
     except EngineError as error:
         print("\n".join(part for part in (error.message, error.details, error.hint) if part), file=sys.stderr)

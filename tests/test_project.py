@@ -15,9 +15,9 @@ from engine.project import is_project, project_root
 from engine.project.commented import commented_yaml
 from engine.project.load import build_project, load_project, save_project
 from engine.project.new import write_new_project
-from engine.project.recommend import SMALL_MODEL_RATES
 from engine.project.schema import ProjectData, ProjectSettings
 from engine.recipe.load import load_recipe
+from engine.recipe.rates import RATES
 from engine.recipe.schema import ModelSettings
 from tests.conftest import Ran
 from tests.tiny import make_tiny_model
@@ -116,7 +116,7 @@ def test_new_project_splits_freezes_and_trains_within_the_context(
     project, recipe = load_project(made.root), load_recipe(made.root / "recipes" / "sft.yaml")
     assert project.model.chat_template == recipe.model.chat_template == "plain"
     assert recipe.data.max_length == 128
-    assert recipe.training.learning_rate == SMALL_MODEL_RATES["sft"] and recipe.training.num_train_epochs == 3.0
+    assert recipe.training.learning_rate == RATES["sft"].small_adapter and recipe.training.num_train_epochs == 3.0
     assert project.situation.wants == ["format"] and project.target == 0.8
     parts = {name: read_json_lines(made.root / f"data/{name}.jsonl") for name in ("train", "validation", "test")}
     assert sum(map(len, parts.values())) == 120

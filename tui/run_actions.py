@@ -67,10 +67,10 @@ def start(app: "RungApp", recipe: Path) -> None:
     python = app.settings.worker_python
 
     def call() -> RunFolder:
-        from engine.recipe.load import load_recipe
+        from engine.project.follow import load_fitted
         from engine.runs.launch import start_run
 
-        loaded = load_recipe(recipe)
+        loaded = load_fitted(recipe)
         if loaded.worker_python is None and python:
             loaded = loaded.model_copy(update={"worker_python": python})
         return start_run(loaded, app.root)

@@ -17,8 +17,9 @@ from engine.ladder.spec import CandidateSpec, base_spec, tuned_spec
 from engine.measure.metrics.spec import MetricSpec
 from engine.measure.metrics.summary import compare_scores
 from engine.methods import method_of
+from engine.project.follow import MAX_LENGTH, count_rows, load_fitted
 from engine.project.model_facts import model_facts
-from engine.project.recommend import MAX_LENGTH, recommended_recipe, write_recipe
+from engine.project.recommend import recommended_recipe, write_recipe
 from engine.project.schema import FewShotSettings, ProjectSettings
 from engine.recipe.load import load_recipe
 from engine.recipe.schema import DataSettings, Recipe
@@ -115,14 +116,15 @@ def project_recipe(root: Path, project: ProjectSettings) -> Recipe:
             train=str(project.data.train), validation=project.data.validation, shape=project.data.shape,
             columns=project.data.columns, max_length=MAX_LENGTH,
         )  # fmt: skip
-        facts = model_facts(project.model.name, root)
-        write_recipe(root, recommended_recipe(project.model, facts, data), project.tune.recipe)
-    return load_recipe(path)
+        facts = model_facts(project.model.name, root, project.model.revision)
+        made = recommended_recipe(project.model, facts, data, count_rows(root / data.train))
+        write_recipe(root, made, project.tune.recipe)
+    return load_fitted(path)
 
 
 def project_recipes(root: Path, project: ProjectSettings) -> list[Recipe]:
     """The recipes of the tune rung in the order in which they are run."""
-    further = [load_recipe(root / name) for name in project.tune.also]
+    further = [load_fitted(root / name) for name in project.tune.also]
     return [project_recipe(root, project), *further]
 
 

@@ -26,6 +26,15 @@ def commented_yaml(
     return "\n".join(_lines(settings, (), reasons or {}, left_out)) + "\n"
 
 
+def on_one_line(value: Any) -> str:
+    """A value on one line, as YAML reads it back."""
+    plain = _plain(value)
+    text: str = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1 << 20)
+    text = text.removesuffix("...\n").rstrip("\n")
+    # Texts of several lines: JSON's quoting keeps them on one, and YAML reads it.
+    return json.dumps(plain, ensure_ascii=False) if "\n" in text else text
+
+
 def _lines(
     block: BaseModel, path: FieldName, reasons: Mapping[FieldName, str], left_out: Collection[FieldName]
 ) -> Iterator[str]:
@@ -40,9 +49,9 @@ def _lines(
             yield from _with_comment(f"{indent}{name}:", comment, indent)
             yield from _lines(value, here, reasons, left_out)
         else:
-            yield from _with_comment(f"{indent}{name}: {_flow(_plain(value))}", comment, indent)
+            yield from _with_comment(f"{indent}{name}: {on_one_line(value)}", comment, indent)
     for name, value in (block.model_extra or {}).items():
-        yield f"{indent}{name}: {_flow(_plain(value))}"
+        yield f"{indent}{name}: {on_one_line(value)}"
 
 
 def _with_comment(line: str, comment: str, indent: str) -> Iterator[str]:
@@ -55,14 +64,6 @@ def _with_comment(line: str, comment: str, indent: str) -> Iterator[str]:
     else:
         yield from textwrap.wrap(comment, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
         yield line
-
-
-def _flow(value: Any) -> str:
-    """A value on one line, as YAML reads it back."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1 << 20)
-    text = text.removesuffix("...\n").rstrip("\n")
-    # Texts of several lines: JSON's quoting keeps them on one, and YAML reads it.
-    return json.dumps(value, ensure_ascii=False) if "\n" in text else text
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from engine.models import model_folder
 from engine.program import PACKAGE_ROOT
 
 if TYPE_CHECKING:
-    from engine.recipe.schema import Recipe
+    from engine.recipe.schema import ModelSettings, Recipe
 
 LIST_FILE = PACKAGE_ROOT / "recipes" / "models.yaml"
 WAYS = ("LoRA", "QLoRA", "bottleneck", "full")
@@ -146,21 +146,39 @@ def room_here() -> Room:
 
 def choose_model(root: Path, name: str) -> None:
     """Make `name` the project's model, and its recipe's. Raises EngineError for a folder that is no model."""
+    from engine.project.follow import MAX_LENGTH
     from engine.project.load import load_project
     from engine.project.new import chosen_model
     from engine.project.wizard import change_project, change_recipe
+    from engine.recipe.load import load_recipe
 
     inside = root / Path(name).expanduser()
     settings, facts, _ = chosen_model(str(inside) if name != "pocket" and is_folder(inside) else name, root)
     project = load_project(root)
-    change_project(root, {"model": settings.model_dump()})
+    changes = _changes_of_model(project.model, settings, root)
     if (root / project.tune.recipe).exists():
-        changes: dict[str, Any] = {"model": settings.model_dump()}
-        if facts.context is not None:
-            from engine.recipe.load import load_recipe
+        recipe = load_recipe(root / project.tune.recipe)
+        of_recipe = _changes_of_model(recipe.model, settings, root)
+        if facts.context is not None and MAX_LENGTH != recipe.data.max_length > facts.context:
+            of_recipe["data.max_length"] = facts.context  # Chosen, and more than this model reads.
+        change_recipe(root, project.tune.recipe, of_recipe)
+    change_project(root, changes)
 
-            changes["data.max_length"] = min(facts.context, load_recipe(root / project.tune.recipe).data.max_length)
-        change_recipe(root, project.tune.recipe, changes)
+
+def _changes_of_model(before: "ModelSettings", chosen: "ModelSettings", root: Path) -> dict[str, Any]:
+    """The fields of a model block that are another model's; how it is loaded was chosen for the machine, and stays.
+
+    A template that was named is kept; one that only filled the earlier model's lack goes with that model.
+    """
+    from engine.project.follow import facts_or_none
+
+    if before.name == chosen.name:
+        return {}
+    lacked = facts_or_none(before.name, root, before.revision).has_chat_template is False
+    changes = {"model.name": chosen.name, "model.revision": None, "model.trust_remote_code": False}
+    if before.chat_template == ("plain" if lacked else None):
+        changes["model.chat_template"] = chosen.chat_template
+    return changes
 
 
 def _folder(folder: Path, root: Path, room: Room) -> ModelChoice | None:

@@ -20,9 +20,10 @@ from engine.measure.grouping import is_asked_or_answered
 from engine.measure.metrics.recommend import recommended_metric
 from engine.measure.partition import NO_GROUPS
 from engine.measure.splits import MadeSplits, SplitPlan, freeze_files, make_splits
+from engine.project.follow import MAX_LENGTH
 from engine.project.load import load_project, save_project
 from engine.project.model_facts import ModelFacts, model_facts
-from engine.project.recommend import MAX_LENGTH, recommended_recipe, write_recipe
+from engine.project.recommend import recommended_recipe, write_recipe
 from engine.project.schema import ProjectData, ProjectSettings, Situation, TuneSettings, Want
 from engine.recipe.schema import DataSettings, Method, ModelSettings
 from engine.retrieval.settings import RetrievalSettings

@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.project.commented import FieldName, commented_yaml
+from engine.project.follow import advised
 from engine.project.model_facts import ModelFacts
 from engine.recipe.schema import AdapterSettings, DataSettings, Method, ModelSettings, Recipe, TrainingSettings
 
-MAX_LENGTH = 1024
-# Below this many weights an update of LoRA's usual size changes too little in a few hundred steps.
-SMALL_MODEL = 50_000_000
-SMALL_MODEL_RATES: dict[str, float] = {"sft": 3e-3, "reward": 3e-3, "dpo": 3e-4, "grpo": 1e-3, "rloo": 1e-3}
 _METHOD_BLOCKS = ("sft", "cpt", "dpo", "kto", "orpo", "reward", "grpo", "rloo", "distill", "constitution")
 
 
@@ -39,27 +36,20 @@ def recommended_recipe(
     method: Method = "sft",
     in_full: bool = False,
 ) -> Recommended:
-    """LoRA over every linear layer unless `in_full`; rate, epochs and lengths by method, rows and context."""
-    length = min(data.max_length, facts.context or data.max_length)
-    reasons: dict[FieldName, str] = {
-        ("training", "learning_rate"): _rate_reason(method, in_full),
-        ("data", "max_length"): "tokens of one example; what is longer is cut, and said"
-        + (f"; the model was made for {facts.context}" if facts.context else ""),
-    }
+    """LoRA over every linear layer unless `in_full`; rate, epochs and lengths by method, model, rows and context."""
+    values = advised(method, in_full, facts, num_rows)
+    reasons: dict[FieldName, str] = {tuple(name.split(".")): each.reason for name, each in values.items()}
     if facts.has_chat_template is False and model.chat_template is not None:
         reasons["model", "chat_template"] = f"the tokenizer has none of its own, so a built-in: {model.chat_template}"
-    training = {}
-    if num_rows is not None and method == "sft":
-        training["num_train_epochs"], reasons["training", "num_train_epochs"] = _epochs(num_rows)
-    if (facts.parameters or SMALL_MODEL) < SMALL_MODEL and method in SMALL_MODEL_RATES and not in_full:
-        training["learning_rate"] = SMALL_MODEL_RATES[method]
-        reasons["training", "learning_rate"] = "a model below 50 million weights takes larger steps than is usual"
     recipe = Recipe(
         method=method,
         model=model,
         adapter=None if in_full else AdapterSettings(),
-        data=data.model_copy(update={"max_length": length}),
-        training=TrainingSettings(**training),
+        data=data.model_copy(update={"max_length": min(data.max_length, facts.context or data.max_length)}),
+        training=TrainingSettings(
+            learning_rate=values["training.learning_rate"].value,
+            num_train_epochs=values["training.num_train_epochs"].value,
+        ),
     )
     return Recommended(recipe, reasons)
 
@@ -71,16 +61,3 @@ def write_recipe(root: Path, recommended: Recommended, file: str = RECIPE_FILE) 
     path = root / file
     write_text_atomic(path, recommended.to_yaml(file))
     return path
-
-
-def _rate_reason(method: str, in_full: bool) -> str:
-    if method in ("dpo", "kto", "orpo", "constitution"):
-        return "a preference is sharper than an example, so the steps are small"
-    if in_full:
-        return "every weight moves, so the steps are small"
-    return "few weights are trained, from zero, so the steps may be large; in full it would be 1e-5"
-
-
-def _epochs(num_rows: int) -> tuple[float, str]:
-    epochs = 3.0 if num_rows < 1_000 else 2.0 if num_rows < 10_000 else 1.0
-    return epochs, f"{num_rows:,} rows: 3 passes below 1,000, 2 below 10,000, else 1; more learns them by heart"

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from engine.errors import EngineError
-from engine.files import read_json, write_json_atomic
+from engine.files import read_json, write_bytes_atomic, write_json_atomic
 
 if TYPE_CHECKING:
     from engine.project.schema import ProjectSettings
+    from engine.recipe.schema import Recipe
 
 WIZARD_FILE = "wizard.json"
 Page = Literal["situation", "model", "data", "prompt", "rag", "tune", "verdict"]
@@ -21,6 +22,7 @@ PAGES: tuple[Page, ...] = get_args(Page)
 
 # One process's own changes come from several threads; two that read and write the same file would lose one.
 _writing = threading.Lock()
+_NOTHING = object()
 
 
 @dataclass(frozen=True)
@@ -59,41 +61,66 @@ def save_wizard(root: Path, state: WizardState) -> None:
 
 
 def change_project(root: Path, changes: Mapping[str, Any]) -> "ProjectSettings":
-    """rung.yaml with some fields replaced, named as `data.train`; on disk when this returns.
+    """rung.yaml with some fields replaced in place, named as `data.train`; on disk when this returns.
 
-    Nothing is written where nothing changes. Raises EngineError where the settings don't fit together.
+    Raises EngineError where the settings don't fit together; nothing is written then.
     """
-    from engine.project.load import build_project, load_project, save_project
+    from engine.project.load import build_project, load_project
+    from engine.project.root import PROJECT_FILE
 
+    path = root / PROJECT_FILE
     with _writing:
         before = load_project(root)
-        value = before.model_dump(by_alias=True)
-        for name, new in changes.items():
-            _put(value, name.split("."), new)
+        edited, value = _edited(path, _that_differ(before, changes))
         after = build_project(value, "the wizard's changes")
-        if after != before:
-            save_project(root, after)
+        _write(path, edited)
         return after
 
 
 def change_recipe(root: Path, file: str, changes: Mapping[str, Any]) -> None:
-    """The recipe `file` with some fields replaced, named as `training.learning_rate`. Raises EngineError."""
-    from engine.project.recommend import Recommended, write_recipe
-    from engine.recipe.load import build_recipe, load_recipe
+    """The recipe `file` with some fields replaced in place, named as `training.learning_rate`; None for one of those
+    that the table has is the recommended value.
 
+    Values that were the recommended ones before follow the method, what is trained, and the model. Raises EngineError.
+    """
+    from engine.project.follow import load_fitted, with_recommended
+    from engine.recipe.load import build_recipe
+
+    path = root / file
     with _writing:
-        before = load_recipe(root / file)
-        value = before.model_dump(by_alias=True)
-        for name, new in changes.items():
-            _put(value, name.split("."), new)
-        after = build_recipe(value, file)
-        if after != before:
-            write_recipe(root, Recommended(after, {}), file)
+        before = load_fitted(path)
+        after = build_recipe(_edited(path, _that_differ(before, changes))[1], file)
+        values, comments = with_recommended(before, after, changes, root)
+        edited, value = _edited(path, _that_differ(before, {**changes, **values}), comments)
+        build_recipe(value, file)
+        _write(path, edited)
 
 
-def _put(value: dict[str, Any], path: list[str], new: Any) -> None:
-    for key in path[:-1]:
-        if not isinstance(value.get(key), dict):
-            value[key] = {}
-        value = value[key]
-    value[path[-1]] = new
+def _that_differ(before: "ProjectSettings | Recipe", changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes to other values than those in force: what a file leaves to a default stays left to it."""
+    values = before.model_dump(by_alias=True)
+
+    def in_force(name: str) -> Any:
+        found: Any = values
+        for key in name.split("."):
+            found = found.get(key, _NOTHING) if isinstance(found, dict) else _NOTHING
+        return found
+
+    return {name: new for name, new in changes.items() if in_force(name) != new}
+
+
+def _edited(
+    path: Path, changes: Mapping[str, Any], comments: Mapping[str, tuple[frozenset[str], str]] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The file's text with the changes made in it, and what it says then."""
+    from engine.project.yaml_edit import edit_comments, edit_yaml
+    from engine.recipe.yaml_text import parse_yaml
+
+    text = edit_yaml(path.read_bytes().decode(), changes, path.name)
+    text = edit_comments(text, comments or {}, path.name)
+    return text, parse_yaml(text, path.name)[0]
+
+
+def _write(path: Path, text: str) -> None:
+    if path.read_bytes() != (content := text.encode()):
+        write_bytes_atomic(path, content)

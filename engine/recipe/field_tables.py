@@ -47,6 +47,8 @@ def _row(name: str, info: FieldInfo) -> str:
 
 
 def _default(info: FieldInfo) -> str:
+    if isinstance(info.json_schema_extra, dict) and "default_in_words" in info.json_schema_extra:
+        return str(info.json_schema_extra["default_in_words"])
     if info.is_required():
         return "needed"
     value = info.get_default(call_default_factory=True, validated_data={})

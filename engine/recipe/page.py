@@ -5,6 +5,7 @@ from pydantic import BaseModel
 from engine.methods.constitution_settings import ConstitutionSettings
 from engine.methods.distill_settings import DistillSettings
 from engine.recipe.field_tables import field_section, field_tables
+from engine.recipe.rates import rates_table
 from engine.recipe.schema import Recipe
 
 _PREFACE = """# Recipes
@@ -19,7 +20,20 @@ in. This page is generated from the fields in `engine/recipe/schema.py`, and fro
 - `--set training.learning_rate=1e-4` overrides a field; a bare name is accepted where only one block has it.
 - Paths are relative to the project's folder, or to the recipe outside a project.
 - The resolved recipe, the seed and the versions are kept with every run.
-"""
+
+## Recommended rates and epochs
+
+`rung new` and the wizard write them; `learning_rate: null` and `num_train_epochs: null`, or no such line, mean them.
+They follow when another method, adapter or model is chosen, in the wizard or with `--set method=dpo`: a value that is
+the recommended one for what was chosen before becomes the recommended one for what is chosen now, and any other value
+is yours and is kept. So does `data.max_length`: 1,024 tokens, or what the model reads where that is less. A small model
+has fewer than 50 million weights.
+
+The wizard changes single values of a recipe and of rung.yaml and leaves every other character of the file as it is; a
+block that it takes away, such as `adapter` for a training of every weight, stays as lines that begin with `#|`, and
+comes back from them.
+
+""" + rates_table()
 
 
 _OWN_BLOCKS: dict[str, type[BaseModel]] = {"distill": DistillSettings, "constitution": ConstitutionSettings}

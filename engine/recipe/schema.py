@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from engine.recipe.rates import epochs, learning_rate
+
 Method = Literal["sft", "cpt", "dpo", "kto", "orpo", "reward", "grpo", "rloo", "distill", "constitution"]
 Shape = Literal[
     "auto", "messages", "conversations", "alpaca", "prompt_completion", "question_answer", "text",
@@ -94,18 +96,25 @@ class DataSettings(Strict):
     replay: ReplaySettings = Field(default_factory=ReplaySettings, description="general rows mixed in")
 
 
+BY_THE_TABLE = ("learning_rate", "num_train_epochs")
+"""Fields of `training` whose value, where a recipe has none, is the recommended one."""
+_BY_THE_TABLE: dict[str, Any] = {"default_in_words": "see the table"}
+
+
 class TrainingSettings(BaseModel):
     """Arguments of the method's TRL configuration; any other of its arguments may stand here too."""
 
     model_config = ConfigDict(extra="allow", validate_default=True)
 
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         2.0e-4,
-        description="step size; left out: 2e-4 for LoRA, 1e-5 for a full fine-tune, 5e-6 for DPO over LoRA, as the "
-        "method needs it",
+        description="step size; null or left out: by method, what is trained, and the model's size, as the table says",
+        json_schema_extra=_BY_THE_TABLE,
     )
-    num_train_epochs: Annotated[float, Field(gt=0)] = Field(
-        2.0, description="passes over the training rows; left out: 2, for preferences and rewards 1"
+    num_train_epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        2.0,
+        description="passes over the training rows; null or left out: by method and rows, as the table says",
+        json_schema_extra=_BY_THE_TABLE,
     )
     max_steps: int = Field(-1, description="stop after so many optimizer steps; -1: by epochs")
     per_device_train_batch_size: Positive = Field(8, description="rows a device takes at once")
@@ -121,6 +130,13 @@ class TrainingSettings(BaseModel):
         None, description="evaluations without improvement before the run ends; null: never"
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, about 20 % slower")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: each for name, each in value.items() if each is not None or name not in BY_THE_TABLE}
 
 
 class ProbeSettings(Strict):
@@ -150,19 +166,6 @@ class LauncherSettings(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     kind: Literal["local", "torchrun", "slurm"] = Field("local", description="local, torchrun or slurm")
-
-
-# Method -> ((learning rate of an adapter, of a full fine-tune), epochs) where the recipe doesn't say; without an entry
-# (2e-4, 1e-5) and 2. A preference or a reward is sharper than an example: large steps break the model.
-_METHOD_DEFAULTS: dict[str, tuple[tuple[float, float], float]] = {
-    "dpo": ((5.0e-6, 1.0e-6), 1.0),
-    "constitution": ((5.0e-6, 1.0e-6), 1.0),
-    "kto": ((5.0e-6, 1.0e-6), 1.0),
-    "orpo": ((2.0e-5, 5.0e-6), 1.0),
-    "reward": ((1.0e-4, 1.0e-5), 1.0),
-    "grpo": ((1.0e-5, 1.0e-6), 1.0),
-    "rloo": ((1.0e-5, 1.0e-6), 1.0),
-}
 
 
 class Recipe(Strict):
@@ -245,12 +248,13 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _fill_in_what_depends_on_the_method(self) -> "Recipe":
-        given = self.training.model_fields_set
-        rates, epochs = _METHOD_DEFAULTS.get(self.method, ((2.0e-4, 1.0e-5), 2.0))
+        training, given = self.training, set(self.training.model_fields_set)
         if "learning_rate" not in given:
-            self.training.learning_rate = rates[0] if self.adapter is not None else rates[1]
+            training.learning_rate = learning_rate(self.method, self.adapter is None)
         if "num_train_epochs" not in given:
-            self.training.num_train_epochs = epochs
+            training.num_train_epochs = epochs(self.method)
+        # Filled in is not given: what knows the model's size and the number of rows may still say better.
+        training.model_fields_set.intersection_update(given)
         return self
 
     def method_block(self) -> dict[str, Any]:

@@ -54,6 +54,21 @@ def parse_yaml(text: str, origin: str) -> tuple[Any, dict[FieldPath, int]]:
     return value, lines
 
 
+def compose_yaml(text: str, origin: str) -> yaml.Node | None:
+    """The tree that the parser makes of a text, each value with its place in it; None without any. Raises EngineError.
+
+    `origin` names the text in messages.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            return loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        raise EngineError(f"{origin} is not valid YAML", str(error)) from None
+
+
 def parse_scalar(text: str) -> Any:
     """A value as it would be read from YAML, for `--set name=value`."""
     value, _ = parse_yaml(text, "the value")

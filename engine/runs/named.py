@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.project.follow import load_fitted
 from engine.recipe.load import load_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder, find_run, list_runs
@@ -37,7 +38,7 @@ def named_run(root: Path, wanted: str) -> RunFolder:
 
 
 def _newest_of_recipe(root: Path, file: str) -> RunFolder:
-    wanted = _compared(with_runs_named(load_recipe(root / file), root))
+    wanted = _compared(with_runs_named(load_fitted(root / file), root))
     for folder in reversed(list_runs(root)):
         if not folder.recipe.exists() or folder.artifact() is None or read_run(folder)[0].status != "finished":
             continue

@@ -20,13 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start the recipe; the run itself is a process of its own and outlives this command."""
     from engine.project import project_root
-    from engine.recipe.load import load_recipe
+    from engine.project.follow import load_fitted
     from engine.runs.launch import start_run
     from tui.commands.following import counted_interrupts
     from tui.commands.job import attend
     from tui.settings import load_settings
 
-    recipe = load_recipe(args.recipe, args.overrides)
+    recipe = load_fitted(args.recipe, args.overrides)
     if recipe.worker_python is None:
         recipe = recipe.model_copy(update={"worker_python": load_settings().worker_python or None})
     progress = Progress()

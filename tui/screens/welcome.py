@@ -164,14 +164,14 @@ class WelcomeScreen(RungScreen):
 def begin_demo(kind: str, root: Path, python: str, model: str = "pocket") -> tuple[Path, RunFolder | None]:
     """Make a demo project and start its recipe; one that is there already is only opened."""
     from engine.demo import make_demo
+    from engine.project.follow import load_fitted
     from engine.project.load import load_project
-    from engine.recipe.load import load_recipe
     from engine.runs.launch import start_run
 
     if is_project(root):
         return root, None
     made = make_demo(kind, root, model)
-    recipe = load_recipe(made / load_project(made).tune.recipe)
+    recipe = load_fitted(made / load_project(made).tune.recipe)
     if recipe.worker_python is None and python:
         recipe = recipe.model_copy(update={"worker_python": python})
     return made, start_run(recipe, made)

@@ -134,13 +134,13 @@ def read_view(root: Path, state: "WizardState", machine: Machine | None) -> Wiza
 
 
 def _recipe(root: Path, project: "ProjectSettings") -> "tuple[Recipe | None, str]":
-    from engine.recipe.load import load_recipe
+    from engine.project.follow import load_fitted
 
     path = root / project.tune.recipe
     if not path.exists():
         made = f"{project.tune.recipe} is not there: the recommended recipe is written when the rung is measured."
         return None, made
     try:
-        return load_recipe(path), ""
+        return load_fitted(path), ""
     except EngineError as error:
         return None, f"{error.message}\n{error.details}"

@@ -92,14 +92,12 @@ def split_rows(root: Path, file: Path) -> list[str]:
 def name_documents(root: Path, folder: str) -> list[str]:
     """Make a folder the project's documents. Raises EngineError where there is nothing."""
     from engine.files import is_path
-    from engine.project.load import load_project
     from engine.project.wizard import change_project
+    from engine.retrieval.settings import RetrievalSettings
 
     if not is_path(root / Path(folder).expanduser()):
         raise EngineError(f"There are no documents at {folder}", hint="a folder or a file; seen from the project")
-    documents = load_project(root).documents
-    settings = documents.model_dump() if documents is not None else {}
-    change_project(root, {"documents": settings | {"path": folder}})
+    change_project(root, {"documents": RetrievalSettings(path=folder)})
     return []
 
 

@@ -115,11 +115,17 @@ def trained_of(recipe: "Recipe") -> str:
 
 def recipe_changes(trained: str, recipe: "Recipe") -> dict[str, Any]:
     """The recipe's fields that one of `TRAINED` means."""
-    adapter = None
-    if trained != "full":
-        before = recipe.adapter.model_dump() if recipe.adapter is not None else {}
-        adapter = before | {"kind": "lora" if trained == "qlora" else trained}
-    return {"adapter": adapter, "model.quantization": "nf4" if trained == "qlora" else "none"}
+    from engine.recipe.schema import AdapterSettings
+
+    if trained == "full":
+        return {"adapter": None, "model.quantization": "none"}
+    kind: Any = "lora" if trained == "qlora" else trained
+    changes: dict[str, Any] = {"adapter.kind": kind} if recipe.adapter is not None else {}
+    if recipe.adapter is None:
+        changes["adapter"] = AdapterSettings(kind=kind)
+    if trained == "qlora" or trained_of(recipe) == "qlora":
+        changes["model.quantization"] = "nf4" if trained == "qlora" else "none"
+    return changes
 
 
 def gate_lines(gate: Mapping[str, Any] | None, free: int, gating: bool, yes: str, no: str) -> Content:
