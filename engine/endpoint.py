@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from engine.endpoint_requests import RefusedError, Requests
 from engine.errors import EngineError
@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     from engine.project.schema import EndpointModel
 
 Messages = Sequence[Mapping[str, Any]]
+Found = TypeVar("Found")
+# As many refusals before the first answer are the service's matter (a field that it doesn't know, a wrong model).
+_ALL_REFUSED = 8
 
 
 @dataclass(frozen=True)
 class ChatReply:
     """One answer. Tokens are None where the service doesn't count them; seconds are those of the request that
-    succeeded; `finish_reason` is the service's word: stop, length, content_filter."""
+    succeeded; `finish_reason` is the service's word: stop, length, content_filter. `refusal` says why there is no
+    answer to be had, "" for an answer."""
 
     text: str
     tokens_in: int | None
     tokens_out: int | None
     seconds: float
     finish_reason: str
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,14 +95,55 @@ class ChatEndpoint:
         self,
         conversations: Sequence[Messages],
         decoding: ChatDecoding = ChatDecoding(),
+        *,
+        keep_refused: bool = False,
     ) -> Iterator[tuple[int, ChatReply]]:
         """Index and answer of each conversation as they come, at most `concurrency` requests at once.
 
         When one fails, those on their way are still given before its EngineError is raised. Closing the iterator asks
-        nothing more.
+        nothing more. With `keep_refused`, a conversation that the service refuses for what it says is given as such a
+        reply, and the others go on; unless the first ones are all refused, which no conversation is to blame for.
         """
+        if keep_refused:
+            yield from self._with_refused(conversations, decoding)
+            return
+        yield from self._stream(conversations, self.complete, decoding)
+
+    def _with_refused(
+        self, conversations: Sequence[Messages], decoding: ChatDecoding
+    ) -> Iterator[tuple[int, ChatReply]]:
+        def complete(messages: Messages, decoding: ChatDecoding) -> ChatReply | RefusedError:
+            try:
+                return self.complete(messages, decoding)
+            except RefusedError as refused:
+                if refused.is_about_the_request:
+                    return refused
+                raise
+
+        held: dict[int, RefusedError] = {}  # until one answer shows that the service answers at all
+        answers = False
+        for index, found in self._stream(conversations, complete, decoding):
+            if isinstance(found, RefusedError):
+                held[index] = found
+                if not answers and len(held) >= _ALL_REFUSED:
+                    break
+            else:
+                answers = True
+                yield index, found
+            while answers and held:
+                refused, error = held.popitem()
+                yield refused, ChatReply("", None, None, 0.0, "refused", error.details)
+        if held:
+            raise next(iter(held.values()))
+
+    def _stream(
+        self,
+        conversations: Sequence[Messages],
+        complete: Callable[[Messages, ChatDecoding], Found],
+        decoding: ChatDecoding,
+    ) -> Iterator[tuple[int, Found]]:
         waiting = iter(enumerate(conversations))
-        running: dict[Future[ChatReply], int] = {}
+        running: dict[Future[Found], int] = {}
         failed: EngineError | None = None
         with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="endpoint") as pool:
             while True:
@@ -105,7 +151,7 @@ class ChatEndpoint:
                     index, messages = next(waiting, (-1, ()))
                     if index < 0:
                         break
-                    running[pool.submit(self.complete, messages, decoding)] = index
+                    running[pool.submit(complete, messages, decoding)] = index
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -125,12 +171,17 @@ class ChatEndpoint:
         decoding: ChatDecoding = ChatDecoding(),
     ) -> list[ChatReply]:
         """The answers to many conversations, in their order."""
-        replies = dict(self.stream_replies(conversations, decoding))
-        return [replies[index] for index in range(len(conversations))]
+        return self._in_order(conversations, self.stream_replies(conversations, decoding))
 
     def generate(self, conversations: Sequence[Messages]) -> list[str]:
-        """The texts of the answers alone, at temperature 0, long enough for a judge's reasons."""
-        return [reply.text for reply in self.complete_all(conversations, ChatDecoding(max_tokens=1_024))]
+        """The texts of the answers alone, at temperature 0, long enough for a judge's reasons; "" for a refused one."""
+        replies = self.stream_replies(conversations, ChatDecoding(max_tokens=1_024), keep_refused=True)
+        return [reply.text for reply in self._in_order(conversations, replies)]
+
+    @staticmethod
+    def _in_order(conversations: Sequence[Messages], found: Iterator[tuple[int, ChatReply]]) -> list[ChatReply]:
+        replies = dict(found)
+        return [replies[index] for index in range(len(conversations))]
 
     def list_models(self) -> list[str]:
         """The models that the service names. Raises EngineError if it names none."""
@@ -153,9 +204,30 @@ class ChatEndpoint:
     def _reply(self, response: Any, seconds: float) -> ChatReply:
         try:
             choice = response["choices"][0]
-            text = choice["message"].get("content") or ""
+            text, refusal = _read_message(choice["message"])
             usage = response.get("usage") or {}
             finish_reason = str(choice.get("finish_reason") or "stop")
         except (KeyError, IndexError, TypeError, AttributeError):
             raise self._requests.error("gave no answer", self._requests.shown(str(response))[:300]) from None
-        return ChatReply(text, usage.get("prompt_tokens"), usage.get("completion_tokens"), seconds, finish_reason)
+        if finish_reason == "content_filter":
+            refusal = refusal or "the service's content filter"
+        tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        return ChatReply(text, *tokens, seconds, finish_reason, self._requests.shown(refusal))
+
+
+def _read_message(message: Mapping[str, Any]) -> tuple[str, str]:
+    """A message's text, and why it is refused ("" where it is not). The content may be a text, or a list of parts."""
+    content = message.get("content") or ""
+    refusals = [str(message["refusal"])] if message.get("refusal") else []
+    if isinstance(content, str):
+        return content, "" if content else "".join(refusals)
+    texts = []
+    for part in content:
+        if isinstance(part, str):
+            texts.append(part)
+        elif part.get("type") == "refusal":
+            refusals.append(str(part.get("refusal") or "refused"))
+        elif part.get("type", "text") in ("text", "output_text"):
+            texts.append(str(part["text"]))
+    # What else there is, a reasoning model's thoughts for example, is no part of the answer.
+    return "".join(texts), "" if texts else "".join(refusals)

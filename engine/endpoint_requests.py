@@ -20,7 +20,16 @@ _LONGEST_WAIT_S = 60.0
 
 
 class RefusedError(EngineError):
-    """A request that would be refused again, however often it is sent."""
+    """A request that would be refused again, however often it is sent. `status` is the response's."""
+
+    def __init__(self, status: int, message: str, details: str = "", hint: str = "") -> None:
+        super().__init__(message, details, hint)
+        self.status = status
+
+    @property
+    def is_about_the_request(self) -> bool:
+        """Whether this request alone was refused, for what it says: another one may be answered."""
+        return self.status in (400, 413, 422)
 
 
 class Requests:
@@ -81,8 +90,8 @@ class Requests:
     def _refusal(self, response: "httpx.Response") -> EngineError:
         """What a failed response means: `RefusedError` where asking again would not help."""
         # Masked before it is cut, or half a key could stay.
-        status, said = response.status_code, self.shown(_error_text(response))[:500]
-        details = f"HTTP {status}: {said}" if said else f"HTTP {status}"
+        status, words = response.status_code, self.shown(_error_text(response))[:500]
+        details = f"HTTP {status}: {words}" if words else f"HTTP {status}"
         if status in _RETRIED_STATUS and "insufficient_quota" not in response.text:
             return self.error("is busy or failing", f"{details}\nafter {self._retries + 1} requests")
         hints = {
@@ -90,7 +99,8 @@ class Requests:
             403: self._key_hint(),
             404: f"check the address {self.shown(self._url)} and the model's name, {self._settings.model}",
         }
-        return self.error("refused the request", details, hints.get(status, ""), RefusedError)
+        said = self.error("refused the request", details, hints.get(status, ""))
+        return RefusedError(status, said.message, said.details, said.hint)
 
     def _key_hint(self) -> str:
         variable = self._settings.key_variable
@@ -105,9 +115,9 @@ class Requests:
             said = self.shown(response.text)[:200]
             raise self.error("doesn't speak the OpenAI chat protocol", said, "the address mostly ends in /v1") from None
 
-    def error(self, what: str, details: str, hint: str = "", kind: type[EngineError] = EngineError) -> EngineError:
+    def error(self, what: str, details: str, hint: str = "") -> EngineError:
         """The error that says what the endpoint did."""
-        return kind(f"The endpoint {self._settings.name} {what}", self.shown(details), hint)
+        return EngineError(f"The endpoint {self._settings.name} {what}", self.shown(details), hint)
 
     def shown(self, text: str) -> str:
         """The text without the key, whoever put it there, and without a password in the address."""

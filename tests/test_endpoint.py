@@ -254,3 +254,72 @@ def test_the_address_may_be_written_in_several_ways(tail: str) -> None:
     with chat_service(lambda sent: answer("ok")) as service, connect(service.url + tail) as endpoint:
         endpoint.complete(HELLO)
     assert service.requests[0].path == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "It is "}, {"type": "text", "text": "red."}], "It is red."),
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "red"}], "red"),
+        ([{"type": "output_text", "text": "red"}], "red"),
+        (["red"], "red"),
+        ([], ""),
+    ],
+)
+def test_an_answer_in_parts_is_read(content: list[Any], text: str) -> None:
+    body = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+    with chat_service(lambda sent: Response(body)) as service, connect(service.url) as endpoint:
+        reply = endpoint.complete(HELLO)
+    assert (reply.text, reply.refusal) == (text, "")
+
+
+@pytest.mark.parametrize(
+    ("message", "finish_reason", "refusal"),
+    [
+        ({"content": None, "refusal": "I can't help with that."}, "stop", "I can't help with that."),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, "stop", "No."),
+        ({"content": "It is"}, "content_filter", "the service's content filter"),
+    ],
+)
+def test_a_refusal_in_an_answer_s_place_is_told(message: dict[str, Any], finish_reason: str, refusal: str) -> None:
+    body = {"choices": [{"message": message, "finish_reason": finish_reason}]}
+    with chat_service(lambda sent: Response(body)) as service, connect(service.url) as endpoint:
+        assert endpoint.complete(HELLO).refusal == refusal
+
+
+def numbered(count: int) -> list[list[dict[str, str]]]:
+    return [[{"role": "user", "content": str(number)}] for number in range(count)]
+
+
+def test_a_row_that_is_refused_for_good_is_given_as_refused_and_the_others_go_on() -> None:
+    def respond(sent: Sent) -> Response:
+        number = int(sent.body["messages"][0]["content"])
+        return Response({"error": {"message": "content policy"}}, 400) if number in (0, 4) else answer(str(number))
+
+    with chat_service(respond) as service, connect(service.url, concurrency=3) as endpoint:
+        replies = dict(endpoint.stream_replies(numbered(12), keep_refused=True))
+        judged = endpoint.generate(numbered(6))
+    assert len(replies) == 12 and len(service.requests) == 18
+    assert {number for number, reply in replies.items() if reply.refusal} == {0, 4}
+    assert (replies[4].text, replies[4].refusal) == ("", "HTTP 400: content policy")
+    assert judged == ["", "1", "2", "3", "", "5"]
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_an_endpoint_that_refuses_whatever_it_is_asked_is_an_error(count: int) -> None:
+    with chat_service(lambda sent: Response({"error": "unknown field seed"}, 400)) as service:
+        with connect(service.url, concurrency=2) as endpoint, pytest.raises(EngineError) as caught:
+            list(endpoint.stream_replies(numbered(count), keep_refused=True))
+    assert "unknown field seed" in caught.value.details and len(service.requests) <= 12
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_makes_the_whole_endpoint_useless_ends_it_in_the_middle_too(status: int) -> None:
+    def respond(sent: Sent) -> Response:
+        number = int(sent.body["messages"][0]["content"])
+        return answer("fine") if number < 5 else Response("no", status)
+
+    with chat_service(respond) as service, connect(service.url, concurrency=1) as endpoint:
+        with pytest.raises(EngineError, match="refused the request"):
+            list(endpoint.stream_replies(numbered(50), keep_refused=True))
+    assert len(service.requests) == 6

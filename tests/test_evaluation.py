@@ -17,6 +17,7 @@ from engine.generation import Decoding
 from engine.ladder.answers import Answer, AnswerStore, append_lines
 from engine.ladder.batched import Generated, Request, generate_batch
 from engine.ladder.bench import Bench
+from engine.ladder.board import build_board
 from engine.ladder.examples import EvaluationExample
 from engine.ladder.prompts import build_messages
 from engine.ladder.scoring import without_citations
@@ -251,6 +252,43 @@ def test_an_endpoint_answers_and_is_cached(tmp_path: Path, model: Path, monkeypa
     assert all((one.tokens_in, one.tokens_out, one.stop_reason) == (7, 3, "end") for one in first.answers.values())
     written = "".join(file.read_text() for file in tmp_path.rglob("*.json*") if file.is_file())
     assert "secret-key-1234" not in written
+
+
+@pytest.mark.parametrize(
+    "metric", ["exact_match", "judge", {"name": "function", "function": "own.py:score", "range": [0, 1]}]
+)
+def test_a_row_that_the_endpoint_refuses_counts_as_wrong_and_does_not_end_the_evaluation(
+    tmp_path: Path, model: Path, metric: Any
+) -> None:
+    def respond(sent: Sent) -> Response:
+        asked = sent.body["messages"][-1]["content"]
+        if sent.body["model"] == "judge":
+            assert "number 18?" not in asked and "number 19?" not in asked, "there is no answer to judge"
+            return answer("Verdict: 1")
+        if "number 18?" in asked:
+            return Response({"error": {"message": "The prompt was filtered"}}, 400)
+        if "number 19?" in asked:
+            return answer("It", finish_reason="content_filter")
+        return answer("red")
+
+    (tmp_path / "own.py").write_text("def score(answer, reference, row):\n    return 1.0\n")
+    with chat_service(respond) as service:
+        project = make_project(
+            tmp_path, model, metrics=[metric], judge={"endpoint": "judge"},
+            endpoints=[{"name": name, "url": service.url, "model": name} for name in ("big", "judge")],
+        )  # fmt: skip
+        spec = base_spec(project).model_copy(update={"endpoint": "big"})
+        bench = Bench(tmp_path, project, lambda _: None)
+        entry, estimate = bench.score_held_out(spec, spec.label, chosen=False)
+        asked = len(service.requests)
+        assert bench.score_held_out(spec, spec.label, chosen=False)[1] == estimate and len(service.requests) == asked
+    # The judge names the first place in both orders: a tie.
+    expected = {"exact_match": 1 / 8, "judge": 6 * 0.5 / 8}.get(str(metric), 6 / 8)
+    assert (estimate.n, estimate.score) == (8, expected)
+    (row,) = build_board(tmp_path, project, bench.metrics, bench.held_out)["scoreboard"]
+    assert (row["candidate"], row["refused"], row["n"]) == (entry.candidate, 2, 8)
+    refusals = [line["refusal"] for line in read_json_lines(tmp_path / "answers" / f"{entry.candidate}.jsonl")]
+    assert sorted(refusals)[-2:] == ["HTTP 400: The prompt was filtered", "the service's content filter"]
 
 
 def test_the_judge_scores_and_is_marked_unchecked(tmp_path: Path, model: Path) -> None:

@@ -15,7 +15,7 @@ class Answer:
     """One answer of a candidate. `seconds` is its share of its batch's time; `latency_s` the time it took alone.
 
     `chunks` are the passages that were in the prompt: id, source and text. `cuts` says what didn't fit into it. Tokens
-    are None where an endpoint doesn't count them.
+    are None where an endpoint doesn't count them; `refusal` is why it gave no answer.
     """
 
     example: str
@@ -28,6 +28,12 @@ class Answer:
     chunks: list[dict[str, str]] = field(default_factory=list)
     cuts: list[str] = field(default_factory=list)
     latency_s: float | None = None
+    refusal: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service refused to answer; counts as a wrong answer, whatever the metric."""
+        return bool(self.refusal) or self.stop_reason == "content_filter"
 
     @property
     def truncated(self) -> bool:

@@ -206,6 +206,7 @@ def _row(root: Path, project: ProjectSettings, metric: MetricSpec, item: _Standi
         "latency_s": median(latencies) if latencies else None,
         "cost": _cost(project, entry, answers),
         "truncated": sum(answer.truncated for answer in answers),
+        "refused": sum(answer.refused for answer in answers),
         "prompts_cut": sum(bool(answer.cuts) for answer in answers),
         "forgetting": training.forgetting if training else None,
         "forgot": training.forgot if training else None,

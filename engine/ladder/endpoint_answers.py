@@ -22,12 +22,14 @@ def answer_by_endpoint(
     store: AnswerStore,
     report: Callable[[Event], None],
 ) -> None:
-    """Answer all that is not in the store yet; each answer is kept as it comes. Raises EngineError when one fails."""
+    """Answer all that is not in the store yet; each answer is kept as it comes, and so is it when one is refused for
+    good. Raises EngineError when the endpoint fails, or refuses everything."""
     missing = [item for item in material if item.example.id not in store.answers]
     prompts = [build_messages(spec, item.example, item.shots, item.chunks) for item in missing]
     done = len(material) - len(missing)
+    conversations = [prompt.messages for prompt in prompts]
     with ChatEndpoint(endpoint) as chat:
-        for index, reply in chat.stream_replies([prompt.messages for prompt in prompts], chat_decoding(spec)):
+        for index, reply in chat.stream_replies(conversations, chat_decoding(spec), keep_refused=True):
             store.add([_as_answer(missing[index], prompts[index], reply)])
             done += 1
             report(Phase("evaluate", done, len(material), "answers"))
@@ -52,5 +54,7 @@ def _as_answer(item: Material, prompt: BuiltPrompt, reply: ChatReply) -> Answer:
         stop_reason=_STOP_REASONS.get(reply.finish_reason, reply.finish_reason),
         chunks=[{"id": chunk.id, "source": chunk.label, "text": chunk.text} for chunk in prompt.chunks],
         cuts=list(prompt.cuts),
-        latency_s=seconds,
+        # A refusal comes at once: its time says nothing of an answer's.
+        latency_s=None if reply.refusal else seconds,
+        refusal=reply.refusal,
     )

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,10 @@ def score_answers(
     stamps = {example.id: _stamp(example, answers[example.id]) for example in examples}
     missing = [example for example in examples if not _is_kept(store.get(example.id, key), stamps[example.id])]
     if missing:
-        scored: Iterable[list[dict[str, Any]]]
-        if metric.kind.computed_elsewhere:
-            scored = elsewhere(metric, missing)
-        else:
-            scored = [[asdict(_score(metric, example, answers[example.id], strips)) for example in missing]]
-        for lines in scored:
+        needs_model = [one for one in missing if _needs_model(metric, answers[one.id])]
+        here = [one for one in missing if not _needs_model(metric, answers[one.id])]
+        scored: Iterable[list[dict[str, Any]]] = elsewhere(metric, needs_model) if needs_model else []
+        for lines in chain([[asdict(_score(metric, one, answers[one.id], strips)) for one in here]], scored):
             # On disk as they come: a judge's verdicts are slow, and may cost money.
             store.add([line | {"metric": key, "of": stamps[line["example"]]} for line in lines])
     return [_from_line(store.get(example.id, key) or {}, example) for example in examples]
@@ -105,8 +104,18 @@ def _strips(spec: CandidateSpec) -> bool:
 
 
 def _score(metric: MetricSpec, example: EvaluationExample, answer: Answer, strips: bool) -> ExampleScore:
-    text = _text(answer, strips)
-    return score_example(metric, example.id, text, example.reference, example.fields)
+    if not answer.refused:
+        text = _text(answer, strips)
+        return score_example(metric, example.id, text, example.reference, example.fields)
+    # A refused one is as wrong as the metric can be; where that is not known, it scores as an empty answer does.
+    if metric.worst is not None and (metric.kind.computed_elsewhere or metric.function is not None):
+        return ExampleScore(example.id, metric.key, metric.worst)
+    found = score_example(metric, example.id, "", example.reference, example.fields)
+    return found if found.score is None or metric.worst is None else replace(found, score=metric.worst)
+
+
+def _needs_model(metric: MetricSpec, answer: Answer) -> bool:
+    return metric.kind.computed_elsewhere and not answer.refused
 
 
 def text_that_is_scored(spec: CandidateSpec, answer: Answer) -> str:
@@ -120,7 +129,8 @@ def _text(answer: Answer, strips: bool) -> str:
 
 def _stamp(example: EvaluationExample, answer: Answer) -> str:
     fields = json.dumps(dict(example.fields), sort_keys=True, default=str)
-    return sha256_text(f"{answer.answer}\0{fields}")[:12]
+    refused = "\0refused" if answer.refused else ""
+    return sha256_text(f"{answer.answer}\0{fields}{refused}")[:12]
 
 
 def _is_kept(line: Mapping[str, Any] | None, stamp: str) -> bool:

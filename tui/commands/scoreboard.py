@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     for row in board["scoreboard"]:
         if row.get("leaked"):
             print(f"not counted: {printable(row['label'])} {printable(row['leaked'])}")
+        if row.get("refused"):
+            print(f"refused: {printable(row['label'])}: {row['refused']} of {row['n']} rows, counted as wrong")
         if (words := forgot_words(row)) is not None:
             print(f"forgot: {printable(row['label'])}: {printable(words)}")
     if board.get("judge"):

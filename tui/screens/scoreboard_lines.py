@@ -78,6 +78,8 @@ def _costs(row: Mapping[str, Any]) -> str:
         words.append(f"cost {figure(row['cost'])}")
     if row.get("truncated"):
         words.append(f"{row['truncated']} at the limit")
+    if row.get("refused"):
+        words.append(f"{row['refused']} refused")
     if row.get("prompts_cut"):
         words.append(f"{row['prompts_cut']} prompts cut")
     if row.get("judge"):

@@ -49,6 +49,11 @@ class MetricSpec(BaseModel):
         return self.range if self.name == "function" else self.kind.bounds
 
     @property
+    def worst(self) -> float | None:
+        """The worst possible score, where there is one."""
+        return None if self.bounds is None else self.bounds[0 if self.more_is_better else 1]
+
+    @property
     def more_is_better(self) -> bool:
         """Whether a higher score is a better one."""
         return self.kind.higher_is_better and self.higher_is_better
