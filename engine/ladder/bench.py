@@ -4,13 +4,15 @@ The same evaluation for every rung. Used only inside a worker.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 from engine.events import Event, Warned
 from engine.ladder.answering import Answerer
 from engine.ladder.answers import Answer
+from engine.ladder.budget import Cost
 from engine.ladder.elsewhere import ModelScores
 from engine.ladder.entries import Entry, write_entry
 from engine.ladder.events import Scored, Tried
@@ -30,20 +32,23 @@ from engine.measure.splits import count_look
 from engine.project.schema import ProjectSettings
 
 LATENCY_EXAMPLES = 5
-# Fewer variants than this are tried on all validation rows at once.
+# Variants are tried on so many validation rows first, and on twice as many in each further round.
+FIRST_ROWS = 24
+_CUT_SHORT = "the rung's share of the budget was spent before all variants were tried on all rows"
+# As many variants as this are halved after a round; fewer go on to all validation rows.
 _HALVING_FROM = 4
-_FIRST_ROUND_ROWS = 24
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One variant on validation rows."""
+    """One variant on validation rows. `note` says why it was chosen before all variants had been tried on all rows."""
 
     spec: CandidateSpec
     candidate: str
     estimate: Estimate
     scores: list[ExampleScore]
     answers: dict[str, Answer]
+    note: str = ""
 
 
 class Bench:
@@ -54,8 +59,9 @@ class Bench:
         root: Path,
         project: ProjectSettings,
         report: Callable[[Event], None],
-        is_spent: Callable[[], bool] = lambda: False,
+        is_spent: Callable[[Cost], bool] = lambda reserve: False,
     ) -> None:
+        """`is_spent` says whether no further variant is to be tried, so that the reserve is left to spend."""
         self.root, self.project, self.report, self._is_spent = root, project, report, is_spent
         self._asked_twice: set[str] = set()
         self.metrics: list[MetricSpec] = parse_metrics(project.metrics, root, project.strip_reasoning)
@@ -107,15 +113,31 @@ class Bench:
     def choose(self, specs: Sequence[CandidateSpec]) -> Trial:
         """The best variant on the validation rows; of equal ones the first.
 
-        Many variants are halved after a first round on fewer rows (successive halving, Jamieson and Talwalkar 2016).
-        Where the budget runs out on the way, the best of those tried so far is taken.
+        Many variants are halved from round to round, each on twice as many rows (successive halving, Jamieson and
+        Talwalkar 2016); the last ones are compared on all validation rows. Where all are at the metric's worst after
+        the first rows, or the rung's share of the budget is spent, the best of those tried so far is taken. What is
+        chosen is scored on the held-out rows afterwards, so none of this touches the score that counts.
         """
-        left = list(specs)
-        first_round = self.validation[: max(_FIRST_ROUND_ROWS, len(self.validation) // 4)]
-        if len(left) >= _HALVING_FROM and len(first_round) < len(self.validation):
-            tried = self._try_all(left, first_round)
-            left = [trial.spec for trial in tried[: max(2, len(tried) // 2 - 1)]]
-        return self._try_all(left, self.validation)[0]
+        left, rows = list(specs), FIRST_ROWS
+        while len(left) > 1 and rows < len(self.validation):
+            tried = self._try_all(left, self.validation[:rows])
+            if len(tried) < len(left) or self.share_is_spent(tried):
+                return self._first_of_best(specs, tried, _CUT_SHORT)
+            if all(self._is_at_worst(trial) for trial in tried):
+                note = f"all {len(tried)} are at {tried[0].estimate.score:g} after {rows} validation rows"
+                return self._first_of_best(specs, tried, note)
+            left = [trial.spec for trial in tried]
+            if len(left) >= _HALVING_FROM:
+                left = left[: max(2, len(left) // 2)]
+            if len(left) < _HALVING_FROM:
+                break
+            rows *= 2
+        tried = self._try_all(left, self.validation)
+        return self._first_of_best(specs, tried, _CUT_SHORT if len(tried) < len(left) else "")
+
+    def share_is_spent(self, trials: Sequence[Trial] = ()) -> bool:
+        """Whether no further variant may be tried, if one like these is still to be measured on the held-out rows."""
+        return self._is_spent(self._cost_of_measuring(trials))
 
     def score_held_out(self, spec: CandidateSpec, label: str, *, chosen: bool) -> tuple[Entry, Estimate]:
         """Score a candidate on the held-out rows by every metric and put it on the scoreboard."""
@@ -160,11 +182,30 @@ class Bench:
         return score_answers(self.root, self.project, candidate, spec, metric, examples, answers, by_model)
 
     def _try_all(self, specs: Sequence[CandidateSpec], examples: Sequence[EvaluationExample]) -> list[Trial]:
-        """The variants tried, best first."""
+        """The variants tried, best first; at least one, and fewer than asked for where the share is spent before."""
         trials: list[Trial] = []
         for spec in specs:
-            if trials and self._is_spent():
+            if trials and self.share_is_spent(trials):
                 break
             trials.append(self.try_out(spec, examples))
         sign = -1.0 if self.metric.more_is_better else 1.0
         return sorted(trials, key=lambda trial: sign * trial.estimate.score)
+
+    def _first_of_best(self, specs: Sequence[CandidateSpec], tried: Sequence[Trial], note: str) -> Trial:
+        """Of those that score as the best does, the one that comes first among the variants, with the note."""
+        equal = [trial for trial in tried if trial.estimate.score == tried[0].estimate.score]
+        return replace(min(equal, key=lambda trial: specs.index(trial.spec)), note=note)
+
+    def _cost_of_measuring(self, trials: Sequence[Trial]) -> Cost:
+        """What scoring the dearest of the trials on the held-out rows takes, going by its answers so far."""
+        answers = [list(trial.answers.values()) for trial in trials if trial.answers]
+        seconds = max((fmean(one.seconds for one in each) for each in answers), default=0.0)
+        tokens = max(
+            (fmean((one.tokens_in or 0) + (one.tokens_out or 0) for one in each) for each in answers), default=0.0
+        )
+        return Cost(seconds * len(self.held_out), tokens * len(self.held_out))
+
+    def _is_at_worst(self, trial: Trial) -> bool:
+        """Whether every answer scores the worst that the metric can give."""
+        known = [one.score for one in trial.scores if one.score is not None]
+        return bool(known) and all(score == self.metric.worst for score in known)

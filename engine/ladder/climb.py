@@ -7,6 +7,7 @@ disk is not done twice. Used only inside a worker.
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,18 @@ from engine.errors import EngineError
 from engine.events import Event, Warned
 from engine.ladder.bench import Bench, Trial
 from engine.ladder.board import build_board, write_board
-from engine.ladder.budget import Spending
+from engine.ladder.budget import Cost, Spending
 from engine.ladder.climb_record import ClimbRecord
 from engine.ladder.entries import read_entries
-from engine.ladder.events import Decided, Skipped
-from engine.ladder.examples import group_count
+from engine.ladder.events import Decided, Scored, Skipped, Tried
 from engine.ladder.gains import LEARNS_FROM_JUDGMENTS, gains
 from engine.ladder.prompt_rung import climb_prompt
 from engine.ladder.question import Question
 from engine.ladder.rag_rung import climb_rag, diagnose
-from engine.ladder.reach import out_of_reach
+from engine.ladder.reach import target_warnings
 from engine.ladder.rung_failure import failure_of, in_one_line, reason_of
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
-from engine.ladder.tune_rung import LearningCurve, climb_tune, learning_curve
+from engine.ladder.tune_rung import LearningCurve, TrainingStopped, climb_tune, learning_curve
 from engine.measure.intervals import Estimate
 from engine.project.schema import ProjectSettings
 from engine.worker.failures import is_disk_full
@@ -63,9 +63,10 @@ class Climb:
     ) -> None:
         self._project, self._options, self._record, self._log = project, options, record, log
         self._report, self._interrupted = report, interrupted
-        self._spending = Spending(project.budget, record.seconds)
         self._tokens_before = record.tokens
-        self._bench = Bench(root, project, report, lambda: self._exhausted() is not None)
+        self._spending = Spending(project.budget, self._tokens, record.seconds)
+        self._bench = Bench(root, project, self._report_and_keep, self._spending.share_is_spent)
+        self._endpoints = [endpoint.name for endpoint in project.endpoints]
         self._rag_trial: Trial | None = None
         self._failures: list[Exception] = []
         self._way = _Way({entry.rung: entry.spec for entry in read_entries(root) if entry.chosen})
@@ -77,18 +78,25 @@ class Climb:
         """
         if not self._bench.held_out:
             raise EngineError("There are no held-out rows to measure on", f"data.test: {self._bench.project.data.test}")
-        self._warn_of_target()
+        for warning in target_warnings(self._bench.metric, self._project.target, self._bench.held_out):
+            self._report(warning)
         rungs: dict[Rung, Callable[[], CandidateSpec]] = {
             "prompt": self._prompt, "rag": self._rag, "tune": self._tune,
         }  # fmt: skip
+        ahead = [rung for rung in RUNGS if self._reason_to_skip(rung) is None]
         try:
             for rung in RUNGS:
                 self._record.forget(rung)
                 if (why := self._reason_to_skip(rung)) is not None:
-                    self._record.skipped[rung] = why
-                    self._report(Skipped(rung, why))
+                    self._skip(rung, why)
+                elif (spent := self._spending.exhausted()) is not None:
+                    self._skip(rung, spent, out_of_budget=True)
                 else:
+                    self._begin_share(rung, len(ahead) - ahead.index(rung))
                     self._measure(rung, rungs[rung])
+            self._measure_endpoints(lambda: self._spending.exhausted() is not None)
+            if self._endpoints and "prompt" in self._way.scores:
+                self._report(Warned(f"Not measured: {', '.join(self._endpoints)}", self._spending.exhausted() or ""))
         finally:
             self._keep_record()
         if self._failures and not self._way.scores:
@@ -100,16 +108,18 @@ class Climb:
         self._report(Decided(verdict["rung"], verdict["candidate"], verdict["reasons"]))
         return board
 
-    def _warn_of_target(self) -> None:
-        """A target written in per cent is the usual mistake; that no rung can reach it is said before the climb."""
-        metric, target = self._bench.metric, self._project.target
-        if target is not None and metric.bounds is not None and not metric.bounds[0] <= target <= metric.bounds[1]:
-            low, high = metric.bounds
-            said = f"{metric.name} lies between {low:g} and {high:g}, the target is {target:g}"
-            self._report(Warned("No rung can reach the target", said, "80 per cent are written 0.8"))
-        rows = self._bench.held_out
-        if (said_too := out_of_reach(metric, target, len(rows), group_count(rows))) is not None:
-            self._report(Warned("The held-out rows are too few for the target", said_too, "hold out more rows"))
+    def _skip(self, rung: Rung, why: str, out_of_budget: bool = False) -> None:
+        self._record.skipped[rung] = why
+        if out_of_budget:
+            self._record.out_of_budget.append(rung)
+        self._report(Skipped(rung, why))
+
+    def _begin_share(self, rung: Rung, rungs_left: int) -> None:
+        """Give the rung its share of what is left; one that an earlier session began keeps the one it had."""
+        spent = self._spending.so_far
+        began = self._record.began.setdefault(rung, (spent.seconds, spent.tokens))
+        self._spending.begin_share(Cost(*began), rungs_left)
+        self._keep_record()
 
     def _measure(self, rung: Rung, climb: Callable[[], CandidateSpec]) -> None:
         """Measure a rung, or report why it could not be: a rung that fails doesn't take the others down."""
@@ -117,6 +127,8 @@ class Climb:
             spec = climb()
             _, self._way.scores[rung] = self._bench.score_held_out(spec, spec.label, chosen=True)
             self._way.chosen[rung] = spec
+            if rung == "prompt":
+                self._measure_endpoints(self._bench.share_is_spent)
             if rung == "rag" and self._rag_trial is not None:
                 self._diagnose(self._rag_trial)
         except Exception as error:
@@ -124,7 +136,10 @@ class Climb:
             about_the_model = rung == "prompt" and isinstance(error, EngineError)
             if about_the_model or is_disk_full(error) or self._interrupted() is not None:
                 raise
-            self._fail(rung, error)
+            if isinstance(error, TrainingStopped):
+                self._skip(rung, f"the training was stopped and saved, {error.details}", out_of_budget=True)
+            else:
+                self._fail(rung, error)
         self._keep_record()
         self._write_board()
 
@@ -137,27 +152,36 @@ class Climb:
         self._report(failure)
 
     def _diagnose(self, trial: Trial) -> None:
-        """Find out why answers of the RAG rung fail; where that can't be told, the rung is measured all the same."""
-        try:
+        """Find out why answers of the RAG rung fail."""
+
+        def find_out() -> None:
             self._record.retrieval = diagnose(self._bench, trial).to_json()
+
+        self._attempt("Not found out why answers of the RAG rung fail", find_out)
+
+    def _attempt(self, what_failed: str, work: Callable[[], object]) -> None:
+        """Do what no rung depends on: where it fails, that is told, and the rung keeps its score."""
+        try:
+            work()
         except Exception as error:
             if is_disk_full(error) or self._interrupted() is not None:
                 raise
+            if isinstance(error, EngineError):
+                self._report(Warned(f"{what_failed}: {error.message}", error.details, error.hint))
+                return
             traceback.print_exception(error)
-            said = error.details if isinstance(error, EngineError) else in_one_line(error)
-            self._report(Warned("Why answers of the RAG rung fail was not found out", said, f"see {self._log}"))
+            said = f"{what_failed}: a fault of the program"
+            self._report(Warned(said, in_one_line(error), f"{self._log} shows where"))
 
     def _reason_to_skip(self, rung: Rung) -> str | None:
         if rung not in self._options.rungs:
             return "it was left out of this climb"
-        if (spent := self._exhausted()) is not None:
-            return spent
-        if self._options.stop_early and (cleared := self._cleared()) is not None:
-            return f"{cleared} clears the target already (--stop-early)"
         if rung == "rag" and self._project.documents is None:
             return "the project has no documents"
         if rung == "tune" and self._project.data.train is None:
             return "the project has no training rows"
+        if self._options.stop_early and (cleared := self._cleared()) is not None:
+            return f"{cleared} clears the target already (--stop-early)"
         return None
 
     def _cleared(self) -> Rung | None:
@@ -167,17 +191,19 @@ class Climb:
         return next((rung for rung, score in self._way.scores.items() if question.clears(score)), None)
 
     def _prompt(self) -> CandidateSpec:
-        best = climb_prompt(self._bench).spec
-        for endpoint in self._project.endpoints:
-            self._measure_endpoint(best.model_copy(update={"endpoint": endpoint.name}))
-        return best
+        return climb_prompt(self._bench).spec
 
-    def _measure_endpoint(self, spec: CandidateSpec) -> None:
-        """A model behind an endpoint, asked in the same words: a row of the scoreboard, not a rung."""
-        try:
-            self._bench.score_held_out(spec, spec.label, chosen=False)
-        except EngineError as error:
-            self._report(Warned(error.message, error.details, error.hint))
+    def _measure_endpoints(self, must_wait: Callable[[], bool]) -> None:
+        """Models behind endpoints, asked as the prompt rung's best is: rows of the scoreboard, not a rung.
+
+        Those that must wait are measured after all rungs, if the budget lasts.
+        """
+        while "prompt" in self._way.scores and self._endpoints and not must_wait():
+            name = self._endpoints.pop(0)
+            spec = self._way.chosen["prompt"].model_copy(update={"endpoint": name})
+            self._attempt(
+                f"{name} was not measured", partial(self._bench.score_held_out, spec, spec.label, chosen=False)
+            )
 
     def _rag(self) -> CandidateSpec:
         self._record.retrieval = None
@@ -204,23 +230,30 @@ class Climb:
         """Scores by number of training rows; none where they weren't asked for, or can't be had."""
         if not self._project.tune.learning_curve:
             return LearningCurve([])
-        try:
-            return learning_curve(self._bench, best, self._reason_to_stop)
-        except EngineError as error:
-            if self._interrupted() is not None:
-                raise
-            self._report(Warned(f"No learning curve: {error.message}", error.details, error.hint))
+        if (spent := self._spending.exhausted()) is not None:
+            self._report(Warned("No learning curve was trained", spent))
             return LearningCurve([])
+        found: list[LearningCurve] = []
+        self._attempt(
+            "No learning curve", lambda: found.append(learning_curve(self._bench, best, self._reason_to_stop))
+        )
+        return found[0] if found else LearningCurve([])
 
     def _reason_to_stop(self) -> str | None:
-        return self._interrupted() or self._exhausted()
+        return self._interrupted() or self._spending.exhausted()
 
-    def _exhausted(self) -> str | None:
-        self._record.tokens = self._tokens_before + self._bench.answerer.tokens
-        return self._spending.exhausted(self._record.tokens)
+    def _tokens(self) -> int:
+        return self._tokens_before + self._bench.answerer.tokens
+
+    def _report_and_keep(self, event: Event) -> None:
+        """Keep what is spent beside what was found by it: a kill in the middle of a rung forgets little."""
+        if isinstance(event, (Tried, Scored)):
+            self._keep_record()
+        self._report(event)
 
     def _keep_record(self) -> None:
-        self._record.seconds = self._spending.seconds
+        spent = self._spending.so_far
+        self._record.seconds, self._record.tokens = spent.seconds, int(spent.tokens)
         self._record.save()
 
     def _write_board(self) -> dict[str, Any]:
@@ -231,6 +264,7 @@ class Climb:
             self._bench.held_out,
             self._record.skipped,
             self._record.failed,
+            self._record.out_of_budget,
         )
         board["retrieval"] = self._record.retrieval
         board["learning_curve"] = self._record.learning_curve

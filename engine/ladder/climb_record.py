@@ -10,7 +10,10 @@ from engine.ladder.spec import Rung
 
 @dataclass
 class ClimbRecord:
-    """The record of one climb over all its sittings. `key` names what it was asked for: another key begins anew."""
+    """The record of one climb over all its sessions. `key` names what it was asked for: another key begins anew.
+
+    `began` is what was spent when a rung began, in seconds and tokens: its share of the budget counts from there.
+    """
 
     path: Path
     key: str
@@ -18,6 +21,8 @@ class ClimbRecord:
     tokens: int = 0
     skipped: dict[Rung, str] = field(default_factory=dict)
     failed: dict[Rung, str] = field(default_factory=dict)
+    out_of_budget: list[Rung] = field(default_factory=list)
+    began: dict[Rung, tuple[float, float]] = field(default_factory=dict)
     retrieval: dict[str, Any] | None = None
     learning_curve: list[tuple[int, float]] = field(default_factory=list)
     learning_gain: dict[str, Any] | None = None
@@ -28,6 +33,7 @@ class ClimbRecord:
         """Drop why a rung was not measured: it is its turn again."""
         self.skipped.pop(rung, None)
         self.failed.pop(rung, None)
+        self.out_of_budget = [other for other in self.out_of_budget if other != rung]
 
     def save(self) -> None:
         """Replace the file."""

@@ -87,6 +87,7 @@ def run_climb(
         "gains": board["gains"],
         "skipped": record.skipped,
         "failed": record.failed,
+        "out_of_budget": record.out_of_budget,
         "advice": [one.to_json() for one in advice],
         "seconds": round(record.seconds, 3),
         "tokens": record.tokens,

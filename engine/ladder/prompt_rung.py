@@ -13,11 +13,12 @@ def climb_prompt(bench: Bench) -> Trial:
     every pair would cost their product and seldom find another winner.
     """
     by_system = instruction_variants(bench.project)
-    best = bench.choose(by_system)
-    by_shots = example_variants(bench.project, best.spec, len(bench.pool.examples))
+    first = bench.choose(by_system)
+    by_shots = example_variants(bench.project, first.spec, len(bench.pool.examples))
     best = bench.choose(by_shots)
-    tried = len(by_system) + len(by_shots) - 1
-    bench.report(Chosen("prompt", best.spec.label, best.candidate, f"best of {tried} variants"))
+    notes = dict.fromkeys(note for note in (first.note, best.note) if note)
+    why = "; ".join([f"best of {len(by_system) + len(by_shots) - 1} variants", *notes])
+    bench.report(Chosen("prompt", best.spec.label, best.candidate, why))
     return best
 
 

@@ -1,10 +1,12 @@
 """What a number of held-out rows can show at best: where even a perfect score could not clear the target."""
 
 import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.ladder.examples import group_count, load_split, sample
+from engine.events import Warned
+from engine.ladder.examples import EvaluationExample, group_count, load_split, sample
 from engine.measure.distributions import student_t_quantile, two_sided_z
 from engine.measure.intervals import ZERO_TO_ONE
 from engine.measure.metrics.parse import parse_metrics
@@ -55,6 +57,18 @@ def out_of_reach(metric: MetricSpec, target: float | None, rows: int, groups: in
         return f"no number of held-out rows can show a score of {target:g}: every interval reaches below it"
     more = f"{fewest:,} {'groups' if groups is not None else 'rows'} could"
     return f"{there} can't show a score of {target:g}, even if every answer is right; {more}"
+
+
+def target_warnings(
+    metric: MetricSpec, target: float | None, examples: Sequence[EvaluationExample]
+) -> Iterator[Warned]:
+    """What to say before a climb: a target in per cent, the usual mistake; rows too few to show that it is reached."""
+    if target is not None and metric.bounds is not None and not metric.bounds[0] <= target <= metric.bounds[1]:
+        low, high = metric.bounds
+        said = f"{metric.name} lies between {low:g} and {high:g}, the target is {target:g}"
+        yield Warned("No rung can reach the target", said, "80 per cent are written 0.8")
+    if (too_few := out_of_reach(metric, target, len(examples), group_count(examples))) is not None:
+        yield Warned("The held-out rows are too few for the target", too_few, "hold out more rows")
 
 
 def reach_notes(root: Path, project: ProjectSettings) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.data.read import read_rows
 from engine.errors import EngineError
-from engine.events import Phase
+from engine.events import Phase, Warned
 from engine.files import canonical_json, sha256_file, sha256_text, write_json_lines_atomic
 from engine.ladder.advice_facts import LearningGain
 from engine.ladder.bench import Bench, Trial
@@ -33,6 +33,10 @@ POLL_SECONDS = 0.2
 _TAG = "climb-"
 
 
+class TrainingStopped(EngineError):
+    """The training was stopped, and saved, before its end: it was asked to, or the budget ended."""
+
+
 @dataclass(frozen=True)
 class TunedRuns:
     """What the recipes made: of each run that answers its best way of being asked, best run first; and all runs."""
@@ -49,6 +53,9 @@ def climb_tune(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[]
     """
     found = TunedRuns([], [])
     for recipe in project_recipes(bench.root, bench.project):
+        if found.trials and (why := should_stop()) is not None:
+            bench.report(Warned("The tune rung's further recipes were not run", why))
+            break
         bench.answerer.models.unload()
         folder = finished_run(bench, with_runs_named(recipe, bench.root), should_stop)
         found.runs.append(folder)
@@ -200,7 +207,7 @@ def _require_finished(folder: RunFolder, reader: RunReader, asked: str | None) -
     if status == "finished":
         return
     if asked is not None:
-        raise EngineError("Training was stopped before its end", asked, f"rung resume {folder.id} goes on")
+        raise TrainingStopped("Training was stopped before its end", asked, f"rung resume {folder.id} goes on")
     result = reader.state.result
     message = result.get("message") or f"the run {folder.id} is {status}"
     raise EngineError(str(message), str(result.get("details", "")), str(result.get("hint") or f"see {folder.log}"))

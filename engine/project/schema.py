@@ -144,10 +144,12 @@ class BudgetSettings(Strict):
     """What one climb may spend; null: no limit."""
 
     minutes: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="wall time of a climb; once it is spent nothing more is begun, and a training is saved"
+        None,
+        description="wall time of a climb, shared: each rung may try variants for an equal part of what is left, and "
+        "is measured once it has begun; when all is spent nothing more is begun, and a training is saved",
     )
     tokens: Positive | None = Field(
-        None, description="prompt and answer tokens of a climb's evaluations; once they are spent nothing more is begun"
+        None, description="prompt and answer tokens of a climb's evaluations, shared over the rungs as minutes are"
     )
     validation_rows: Positive = Field(100, description="validation rows that each variant is tried on, at most")
     test_rows: Positive | None = Field(None, description="held-out rows that are scored; null: all")
