@@ -14,7 +14,6 @@ from engine.ladder.break_even import break_even_fields, break_even_lines, won_ba
 from engine.ladder.climb_record import ClimbRecord
 from engine.ladder.entries import write_entry
 from engine.ladder.examples import load_split
-from engine.ladder.rag_rung import count_in_documents
 from engine.ladder.report import climb_report
 from engine.ladder.scoring import score_answers
 from engine.ladder.spec import CandidateSpec, base_spec
@@ -26,9 +25,6 @@ from engine.measure.metrics.scoring import ExampleScore
 from engine.measure.metrics.spec import MetricSpec
 from engine.project.schema import ProjectSettings
 from engine.recipe.load import load_recipe
-from engine.retrieval.chunks import Chunk
-from engine.retrieval.index import Hit
-from engine.retrieval.quality import GoldQuestion, measure_retrieval
 from tests.ladder_project import make_project
 from tests.recorded import write_run
 from tui.screens.scoreboard_lines import verdict_lines
@@ -203,27 +199,3 @@ def test_the_last_step_of_a_learning_curve_has_an_interval_over_the_same_rows(mo
     assert found.difference == pytest.approx(0.4 if metric.more_is_better else -0.4)
     assert found.low < found.difference < found.high and (found.low > 0) == metric.more_is_better
     assert last_gain(metric, [(40, full)]) is None
-
-
-class Words:
-    """Finds the texts that share a word with the query."""
-
-    def __init__(self, *texts: str) -> None:
-        self._texts = texts
-
-    def search(self, query: str, k: int) -> list[Hit]:
-        chunks = [Chunk(str(n), "a.md", 0, len(text), text) for n, text in enumerate(self._texts)]
-        found = [chunk for chunk in chunks if set(query.lower().split()) & set(chunk.text.lower().split())]
-        return [Hit(chunk, 1.0, rank) for rank, chunk in enumerate(found[:k], start=1)]
-
-
-def test_an_answer_that_no_document_holds_is_not_a_miss_of_retrieval() -> None:
-    index = Words("the wug is teal")
-    questions = [
-        GoldQuestion("there", "colour of it", answers=("teal",)),
-        GoldQuestion("nowhere", "write it as JSON", answers=('{"colour": 1}',)),
-        GoldQuestion("named", "colour of it", sources=("b.md",)),
-    ]
-    quality = measure_retrieval(index, questions)
-    assert quality.hits_at[5] == 0
-    assert count_in_documents(index, questions, quality) == 2

@@ -1,5 +1,7 @@
 """Retrieval quality by each definition of a hit, against ranks worked out by hand."""
 
+from typing import Any
+
 import pytest
 
 from engine.retrieval.chunks import Chunk
@@ -14,10 +16,12 @@ TEXTS = {
 
 
 class Ranked:
-    """Gives the chunks in the order that the question spells: `2 1` finds c2, then c1."""
+    """Gives the chunks in the order that the question spells: `2 1` finds c2, then c1. Other words find all of them."""
 
     def search(self, query: str, k: int) -> list[Hit]:
-        ids = [f"c{number}" for number in query.split()][:k]
+        words = query.split()
+        numbers = words if all(len(word) == 1 for word in words) else ["1", "2", "3"]
+        ids = [f"c{number}" for number in numbers][:k]
         return [Hit(make(chunk_id), 1.0 / rank, rank) for rank, chunk_id in enumerate(ids, start=1)]
 
 
@@ -54,6 +58,47 @@ def test_the_definitions_are_counted_and_said() -> None:
     assert "hit@1 1.000" in quality.describe()
     assert "contains an accepted answer" in quality.describe()
     assert "not measured" in measure_retrieval(Ranked(), []).describe()
+
+
+class Words:
+    """Finds the texts that share a word with the query."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = texts
+
+    def search(self, query: str, k: int) -> list[Hit]:
+        chunks = [Chunk(str(n), "a.md", 0, len(text), text) for n, text in enumerate(self._texts)]
+        found = [chunk for chunk in chunks if set(query.lower().split()) & set(chunk.text.lower().split())]
+        return [Hit(chunk, 1.0, rank) for rank, chunk in enumerate(found[:k], start=1)]
+
+
+@pytest.mark.parametrize(
+    ("gold", "tells"),
+    [
+        ({"answers": ("teal",)}, True),
+        ({"answers": ("The wug that lives in the barn is of a fine teal colour, as everybody knows.",)}, False),
+        ({"answers": ("a",)}, False),
+        ({"answers": ("red",)}, False),  # stands in four texts
+        ({"answers": ('{"colour": 1}',)}, False),
+        ({"passages": ("the wug is teal and small",)}, True),
+        ({"passages": ("the blicket is made of felt",)}, False),
+        ({"sources": ("b.md",)}, True),
+        ({}, False),
+    ],
+)
+def test_a_hit_is_told_only_where_the_right_passage_stands_in_the_documents(gold: dict[str, Any], tells: bool) -> None:
+    index = Words("the wug is teal and small", *(f"the thing {n} is red" for n in range(4)))
+    quality = measure_retrieval(index, [GoldQuestion("q", "which colour", **gold)])
+    assert (quality.n, quality.unknown) == ((1, 0) if tells else (0, 1))
+    assert ("rung new --gold" in quality.describe()) is not tells
+    assert quality.to_json()["mrr"] == (0.0 if tells else None), "nothing is claimed of what can't be told"
+
+
+def test_the_time_of_a_search_and_the_hit_rates_are_in_the_figures() -> None:
+    quality = measure_retrieval(Ranked(), [GoldQuestion("a", "2 3 1", chunks=("c1",))])
+    found = quality.to_json()
+    assert found["hit_at"] == {"1": 0.0, "3": 1.0, "5": 1.0, "10": 1.0} and found["mrr"] == pytest.approx(1 / 3)
+    assert quality.seconds is not None and found["seconds_per_question"] == quality.seconds
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,12 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class Reading:
-    """Of `questions`, `found` had their right passage retrieved, and `right_when_found` of those were answered right.
+    """Of the `questions` of which a hit can be told, `found` had their right passage in the prompt, and
+    `right_when_found` of those were answered right.
 
     `right_with_gold_alone` of the wrong ones become right when only that passage is shown. `in_documents`: questions
-    whose right passage stands in the documents at all, None where that is not known.
+    whose right passage stands in the documents at all, None where that is not known. `retrieved`: those for which
+    retrieval found it, whether or not it fit into the prompt; None in older scoreboards, which did not tell them apart.
     """
 
     questions: int
@@ -63,11 +65,13 @@ class Reading:
     right_when_found: int
     right_with_gold_alone: int | None = None
     in_documents: int | None = None
+    retrieved: int | None = None
 
     @property
     def missed(self) -> int | None:
         """Questions whose passage is in the documents and was not found; None where that is not known."""
-        return None if self.in_documents is None else max(0, self.in_documents - self.found)
+        got = self.found if self.retrieved is None else self.retrieved
+        return None if self.in_documents is None else max(0, self.in_documents - got)
 
     @property
     def wrong_when_found(self) -> int:

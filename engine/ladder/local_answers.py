@@ -79,7 +79,10 @@ class LocalAnswers:
         prompt_hash = sha256_text(canonical_json(fitted.ids))[:16]
         seed = int(sha256_text(f"{spec.decoding.seed}/{material.example.id}")[:15], 16)
         request = Request(fitted.ids, fitted.max_new_tokens, seed)
-        return _Prepared(material, request, prompt_hash, built.chunks, (*built.cuts, *fitted.cuts))
+        chunks = built.chunks
+        if fitted.last_message is not None:
+            chunks = _what_is_left(chunks, str(built.messages[-1]["content"]), fitted.last_message)
+        return _Prepared(material, request, prompt_hash, chunks, (*built.cuts, *fitted.cuts))
 
     def _room_for_passages(self, material: Material) -> int:
         """Tokens that the turn with the passages may hold, beside all other turns and the answer.
@@ -133,6 +136,19 @@ def _as_answer(item: _Prepared, generated: Generated, seconds: float) -> Answer:
         chunks=[{"id": chunk.id, "source": chunk.label, "text": chunk.text} for chunk in item.chunks],
         cuts=list(item.cuts),
     )
+
+
+def _what_is_left(chunks: Sequence[Chunk], whole: str, left: str) -> tuple[Chunk, ...]:
+    """The passages with what is left of them where the message that holds them lost its beginning: maybe nothing.
+
+    All of them stay, in their order: an answer names them by their numbers.
+    """
+    lost, at, found = len(whole) - len(left), 0, []
+    for chunk in chunks:
+        start = whole.find(chunk.text, at)
+        at = max(at, start) + len(chunk.text) if start >= 0 else at
+        found.append(chunk if start < 0 else replace(chunk, text=chunk.text[max(0, lost - start) :]))
+    return tuple(found)
 
 
 def _evenly(names: Sequence[str], count: int) -> set[str]:

@@ -1,10 +1,11 @@
 """The RAG rung: how to cut the documents and how much to show, chosen on the validation rows; and why answers fail."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.ladder.advice_facts import Reading
+from engine.ladder.answers import Answer
 from engine.ladder.bench import Bench, Trial
 from engine.ladder.events import Chosen
 from engine.ladder.indexes import gold_question
@@ -14,8 +15,6 @@ from engine.retrieval.quality import GoldQuestion, RetrievalQuality, Searchable,
 
 RIGHT = 0.5
 """A graded score from here on counts as a right answer, where answers are told apart by whether retrieval helped."""
-ANSWER_SEARCH_DEPTH = 50
-"""Chunks looked through for an answer's text when its own words are searched for."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +26,13 @@ class RagFindings:
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain values."""
-        return {
-            "hit_at_1": self.quality.hit_at_1,
-            "hit_at_5": self.quality.hit_at_5,
-            "mrr": self.quality.mrr,
-            "questions": self.quality.n,
-            "found": self.reading.found,
-            "right_when_found": self.reading.right_when_found,
-            "right_with_gold_alone": self.reading.right_with_gold_alone,
-            "in_documents": self.reading.in_documents,
-            "described": self.quality.describe(),
-            "definitions": self.quality.definitions,
+        reading = self.reading
+        return self.quality.to_json() | {
+            "retrieved": reading.retrieved,
+            "found": reading.found,
+            "right_when_found": reading.right_when_found,
+            "right_with_gold_alone": reading.right_with_gold_alone,
+            "in_documents": reading.in_documents,
         }
 
 
@@ -47,7 +42,8 @@ def climb_rag(bench: Bench, prompt: CandidateSpec | None) -> Trial:
     best = bench.choose(variants)
     if prompt is not None and prompt.few_shot.k:
         best = bench.choose([best.spec, best.spec.model_copy(update={"few_shot": prompt.few_shot})])
-    bench.report(Chosen("rag", best.spec.label, best.candidate, f"best of {len(variants)} settings"))
+    why = "; ".join([f"best of {len(variants)} settings", *([best.note] if best.note else [])])
+    bench.report(Chosen("rag", best.spec.label, best.candidate, why))
     return best
 
 
@@ -70,6 +66,8 @@ def _distinct(bench: Bench, variants: Sequence[CandidateSpec]) -> list[Candidate
     kept: dict[tuple[str, int], CandidateSpec] = {}
     for spec in variants:
         assert spec.retrieval is not None
+        if kept and bench.share_is_spent():
+            break  # To cut and index the documents once more takes time, too.
         kept.setdefault((bench.answerer.indexes.chunks_hash(spec.retrieval), spec.retrieval.k), spec)
     return list(kept.values())
 
@@ -80,37 +78,28 @@ def diagnose(bench: Bench, best: Trial) -> RagFindings:
     spec = best.spec
     assert spec.retrieval is not None
     index = bench.answerer.indexes.get(spec.retrieval)
-    examples = {example.id: example for example in bench.validation}
-    questions = [gold_question(example, bench.project, bench.root) for example in bench.validation]
-    quality = measure_retrieval(index, questions)
-    shown = {record.id for record in quality.records if record.rank is not None and record.rank <= spec.retrieval.k}
+    # Where variants were given up early, the best one is scored on the first rows only.
+    examples = {example.id: example for example in bench.validation if example.id in best.answers}
+    questions = {name: gold_question(one, bench.project, bench.root) for name, one in examples.items()}
+    quality = measure_retrieval(index, questions.values())
+    k = spec.retrieval.k
+    found = {one.id for one in quality.records if one.rank is not None and one.rank <= k}
+    shown = {name for name in found if _held_right(index, questions[name], k, best.answers[name])}
     right = {score.example for score in best.scores if _is_right(bench, score.score)}
     wrong = [examples[name] for name in sorted(shown - right)]
     mended = None
-    if wrong:
+    if wrong and not bench.share_is_spent():
         alone = bench.try_out(spec.model_copy(update={"gold_only": True}), wrong)
         mended = sum(_is_right(bench, score.score) for score in alone.scores)
-    in_documents = count_in_documents(index, questions, quality)
-    return RagFindings(quality, Reading(quality.n, len(shown), len(shown & right), mended, in_documents))
+    return RagFindings(quality, Reading(quality.n, len(shown), len(shown & right), mended, quality.n, len(found)))
 
 
-def count_in_documents(index: Searchable, questions: Sequence[GoldQuestion], quality: RetrievalQuality) -> int:
-    """Questions whose right passage stands in the documents at all.
-
-    A passage that the row names does; an answer's text is searched for by its own words. What is not there, retrieval
-    can't be mended to find.
-    """
-    by_id = {question.id: question for question in questions}
-    return sum(
-        record.rank is not None or record.definition != "answer" or _holds(index, by_id[record.id])
-        for record in quality.records
-    )
-
-
-def _holds(index: Searchable, question: GoldQuestion) -> bool:
-    return any(
-        is_right(question, hit.chunk) for text in question.answers for hit in index.search(text, ANSWER_SEARCH_DEPTH)
-    )
+def _held_right(index: Searchable, question: GoldQuestion, k: int, answer: Answer) -> bool:
+    """Whether a right passage was in the prompt that was answered: as it was there, after what didn't fit was cut."""
+    shown = {chunk["id"]: chunk["text"] for chunk in answer.chunks if chunk["text"]}
+    hits = index.search(question.question, k)
+    held = [replace(hit.chunk, text=shown[hit.chunk.id]) for hit in hits if hit.chunk.id in shown]
+    return any(is_right(question, chunk) for chunk in held)
 
 
 def _is_right(bench: Bench, score: float | None) -> bool:

@@ -27,6 +27,7 @@ def climb_report(
         f"Measured by {board['metric']} on {held_out_words(board)}; intervals are 95 %.",
         "",
         *_judge(board),
+        *_refused(rows),
         *_table(rows),
         "",
         "```",
@@ -62,6 +63,16 @@ def _judge(board: Mapping[str, Any]) -> list[str]:
         f"- {row['rung']} ({row['label']}): {row['judge']['words']}." for row in board["scoreboard"] if row.get("judge")
     ]
     return [judge_sentence(str(board["judge"])), *(["", *seen] if seen else []), ""]
+
+
+def _refused(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many rows each endpoint refused to answer; nothing where none did."""
+    said = [
+        f"- {row['rung']} ({row['label']}): {row['refused']} of {row['n']} rows were refused, and count as wrong."
+        for row in rows
+        if row.get("refused")
+    ]
+    return [*said, ""] if said else []
 
 
 def judge_sentence(words: str) -> str:
@@ -164,7 +175,9 @@ def _pairs(pairs: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list
 def _retrieval(found: Mapping[str, Any]) -> str:
     lines = [str(found["described"]) + "."]
     if not found["questions"]:
-        return " ".join([*lines, "Which passage is the right one for a question is not known."])
+        return " ".join(lines)
+    if (cut := found.get("retrieved", found["found"]) - found["found"]) > 0:
+        lines.append(f"For {cut} questions it was found, and did not fit into the prompt.")
     lines.append(
         f"The right passage was in the prompt for {found['found']} of {found['questions']} questions; "
         f"{found['right_when_found']} of those were answered right."

@@ -143,4 +143,5 @@ def _reading(retrieval: Mapping[str, Any] | None, project: "ProjectSettings") ->
         retrieval["right_when_found"],
         retrieval["right_with_gold_alone"],
         in_documents,
+        retrieval.get("retrieved"),
     )

@@ -1,4 +1,4 @@
-"""One question to the project's documents, answered by a worker: the screens never load the index themselves."""
+"""Questions about the project's documents, answered by a worker: the screens never load the index themselves."""
 
 import json
 import subprocess
@@ -11,19 +11,32 @@ from typing import Any
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
 
+Tell = Callable[[dict[str, Any]], object]
+
 
 def ask_documents(
-    root: Path,
-    question: str,
-    k: int | None = None,
-    python: str | None = None,
-    tell: Callable[[dict[str, Any]], object] = lambda _: None,
+    root: Path, question: str, k: int | None = None, python: str | None = None, tell: Tell = lambda _: None
 ) -> dict[str, Any]:
     """{"hits": [{"source", "title", "text", "score"}], "chunks", "files", "seconds"}, the best chunk first.
 
     Brings the index up to date first, so that the first question after a change takes longer; `tell` gets what that
     tells as events: phases, an embedding model's download among them, and warnings. Raises EngineError.
     """
+    return _ask_worker({"root": str(root), "question": question, "k": k}, python, tell)
+
+
+def measure_alone(
+    root: Path, settings: dict[str, Any] | None = None, python: str | None = None, tell: Tell = lambda _: None
+) -> dict[str, Any]:
+    """How well retrieval does by itself on the validation rows: `RetrievalQuality.to_json` and what was searched.
+
+    `settings` are those of retrieval where they are not rung.yaml's. The index is brought up to date first, as for a
+    question. Raises EngineError.
+    """
+    return _ask_worker({"root": str(root), "measure": True, "settings": settings}, python, tell)
+
+
+def _ask_worker(asked: dict[str, Any], python: str | None, tell: Tell) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
@@ -34,7 +47,7 @@ def ask_documents(
     ):  # fmt: skip
         assert worker.stdin is not None and worker.stdout is not None
         with suppress(BrokenPipeError):  # What ended at once is told below.
-            worker.stdin.write(json.dumps({"root": str(root), "question": question, "k": k}))
+            worker.stdin.write(json.dumps(asked))
             worker.stdin.close()
         for line in worker.stdout:
             try:

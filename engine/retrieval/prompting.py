@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import EngineError
 from engine.retrieval.chunks import Chunk
@@ -26,7 +26,10 @@ Count = Callable[[str], int]
 
 @dataclass(frozen=True)
 class RagPrompt:
-    """A prompt's text and the chunks in it: number n is `chunks[n - 1]`. `cut` says what did not fit, "" if all did."""
+    """A prompt's text and the chunks in it, as they stand there: number n is `chunks[n - 1]`.
+
+    `cut` says what did not fit, "" if all did.
+    """
 
     text: str
     chunks: tuple[Chunk, ...]
@@ -78,11 +81,13 @@ def build_prompt(
     num_kept = _most_that_fit(pieces, fits)
     kept = pieces[:num_kept]
     shortened = _shortened_first(offered, chunk_template, fits) if not kept and pieces else None
+    shown = offered[:num_kept]
     if shortened is not None:
-        kept, num_kept = [shortened], 1
+        shown = (replace(offered[0], text=shortened),)
+        kept, num_kept = [_fill(chunk_template, _chunk_values(1, shown[0]))], 1
     return RagPrompt(
         text_of(kept),
-        offered[:num_kept],
+        shown,
         len(offered) - num_kept,
         shortened is not None,
         _cut_in_words(len(offered), num_kept, shortened is not None),
@@ -126,7 +131,7 @@ def _most_that_fit(pieces: list[str], fits: Callable[[list[str]], bool]) -> int:
 
 
 def _shortened_first(chunks: tuple[Chunk, ...], chunk_template: str, fits: Callable[[list[str]], bool]) -> str | None:
-    """The first chunk with as many of its first words as fit, or None where too little would be left."""
+    """The first chunk's text with as many of its first words as fit, or None where too little would be left."""
     text = chunks[0].text
     ends = [match.end() for match in re.finditer(r"\S+", text)]
     low, high = 0, len(ends)
@@ -136,7 +141,7 @@ def _shortened_first(chunks: tuple[Chunk, ...], chunk_template: str, fits: Calla
         low, high = (middle, high) if fits([piece]) else (low, middle - 1)
     if low == 0 or ends[low - 1] < MIN_CUT_CHARACTERS:
         return None
-    return _fill(chunk_template, _chunk_values(1, chunks[0], text[: ends[low - 1]] + " …"))
+    return text[: ends[low - 1]] + " …"
 
 
 def _cut_in_words(offered: int, kept: int, is_shortened: bool) -> str:

@@ -2,11 +2,14 @@
 
 import re
 import string
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from statistics import median
+from typing import Any, Literal, Protocol
 
+from engine.measure.intervals import wilson
 from engine.retrieval.chunks import Chunk
 from engine.retrieval.index import Hit
 
@@ -17,6 +20,12 @@ DEFINITIONS: dict[Definition, str] = {
     "passage": "a hit is a chunk that shares at least half of the shorter text's runs of five words with the gold text",
     "answer": "a hit is a chunk that contains an accepted answer, in lower case, without punctuation and articles",
 }
+NAME_GOLD = "name the column with the right passage or its document: data.gold in rung.yaml, or rung new --gold"
+HITS_AT = (1, 3, 5, 10)
+# Chunks looked through for a text when its own words are searched for.
+_SEARCH_DEPTH = 50
+# An answer that stands in more chunks than this (yes, red, 3) doesn't tell which of them is the right one.
+_MOST_HOLDERS = 3
 SHINGLE_WORDS = 5
 MIN_SHARED = 0.5
 ARTICLES = {"a", "an", "the"}
@@ -55,10 +64,11 @@ class RetrievalRecord:
 
 @dataclass(frozen=True)
 class RetrievalQuality:
-    """Shares over the `n` questions whose right passage is known; `unknown` is how many others there were.
+    """Shares over the `n` questions of which a hit can be told; `unknown` is how many others there were.
 
     `hits_at` counts questions with a right chunk among the first 1, 3, 5 and `depth`, for intervals.
     `mrr` is the mean of 1/rank, 0 where there is none among the first `depth`. `definitions`: questions by definition.
+    `seconds` is the median time of one search.
     """
 
     n: int
@@ -68,6 +78,7 @@ class RetrievalQuality:
     mrr: float
     definitions: dict[Definition, int]
     records: list[RetrievalRecord]
+    seconds: float | None = None
 
     @property
     def hit_at_1(self) -> float:
@@ -81,13 +92,29 @@ class RetrievalQuality:
 
     def describe(self) -> str:
         """The figures and what a hit was, in words."""
+        open_ones = f"for {self.unknown} of {self.n + self.unknown} questions a hit can't be told; {NAME_GOLD}"
         if not self.n:
-            return "Retrieval was not measured: no question has a gold passage or an answer text."
+            return f"Retrieval was not measured: {open_ones}" if self.unknown else "Retrieval was not measured"
         what = "; ".join(f"{DEFINITIONS[name]} ({count} questions)" for name, count in self.definitions.items())
         return (
             f"hit@1 {self.hit_at_1:.3f}, hit@5 {self.hit_at_5:.3f}, MRR@{self.depth} {self.mrr:.3f} "
-            f"over {self.n} questions; {what}"
+            f"over {self.n} questions; {what}{f'; {open_ones}' if self.unknown else ''}"
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain values."""
+        return {
+            "questions": self.n,
+            "unknown": self.unknown,
+            "hit_at": {str(k): count / self.n if self.n else None for k, count in self.hits_at.items()},
+            "intervals": {str(k): list(wilson(count, self.n)) for k, count in self.hits_at.items()} if self.n else {},
+            "hits": {str(k): count for k, count in self.hits_at.items()},
+            "mrr": self.mrr if self.n else None,
+            "depth": self.depth,
+            "definitions": self.definitions,
+            "seconds_per_question": self.seconds,
+            "described": self.describe(),
+        }
 
 
 class Searchable(Protocol):
@@ -98,16 +125,22 @@ class Searchable(Protocol):
 
 
 def measure_retrieval(index: Searchable, questions: Iterable[GoldQuestion], depth: int = 10) -> RetrievalQuality:
-    """Hit rates and mean reciprocal rank of `index` over the first `depth` (at least 5) chunks of each question."""
+    """Hit rates and mean reciprocal rank of `index` over the first `depth` (at least 5) chunks of each question.
+
+    Questions of which a hit can't be told are counted as unknown, and nothing else.
+    """
     depth = max(depth, 5)
     records: list[RetrievalRecord] = []
+    seconds: list[float] = []
     unknown = 0
     for question in questions:
         definition = question.definition
-        if definition is None:
+        if definition is None or not can_tell(index, question):
             unknown += 1
             continue
+        started = time.perf_counter()
         hits = index.search(question.question, depth)
+        seconds.append(time.perf_counter() - started)
         rank = next((hit.rank for hit in hits if is_right(question, hit.chunk)), None)
         records.append(RetrievalRecord(question.id, definition, rank, tuple(hit.chunk.id for hit in hits)))
     ranks = [record.rank for record in records if record.rank is not None]
@@ -115,11 +148,34 @@ def measure_retrieval(index: Searchable, questions: Iterable[GoldQuestion], dept
         n=len(records),
         unknown=unknown,
         depth=depth,
-        hits_at={k: sum(rank <= k for rank in ranks) for k in sorted({1, 3, 5, depth})},
+        hits_at={k: sum(rank <= k for rank in ranks) for k in sorted({*HITS_AT, depth}) if k <= depth},
         mrr=sum(1 / rank for rank in ranks) / len(records) if records else 0.0,
         definitions=dict(Counter(record.definition for record in records)),
         records=records,
+        seconds=median(seconds) if seconds else None,
     )
+
+
+def can_tell(index: Searchable, question: GoldQuestion) -> bool:
+    """Whether a hit can be told from a miss: the right passage must stand in the documents, or no search finds it.
+
+    A document that is named does. A passage's text, and an answer's, are searched for by their own words; an answer
+    that stands in many chunks doesn't say which of them is the right one, and a long one of a person's own words
+    stands in none.
+    """
+    match question.definition:
+        case "chunk" | "source":
+            return True
+        case "passage":
+            return any(_holders(index, question, text) for text in question.passages)
+        case "answer":
+            return any(0 < _holders(index, question, text) <= _MOST_HOLDERS for text in question.answers)
+        case None:
+            return False
+
+
+def _holders(index: Searchable, question: GoldQuestion, text: str) -> int:
+    return sum(is_right(question, hit.chunk) for hit in index.search(text, _SEARCH_DEPTH))
 
 
 def is_right(question: GoldQuestion, chunk: Chunk) -> bool:

@@ -14,11 +14,15 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True)
 class FittedPrompt:
-    """Prompt tokens, the tokens left for the answer, and what had to be cut (one sentence each)."""
+    """Prompt tokens, the tokens left for the answer, and what had to be cut (one sentence each).
+
+    `last_message` is what is left of the last message where its beginning was cut, else None.
+    """
 
     ids: list[int]
     max_new_tokens: int
     cuts: list[str]
+    last_message: str | None = None
 
 
 def fit_prompt(
@@ -33,15 +37,16 @@ def fit_prompt(
     if context is None or len(ids) + max_new_tokens <= context:
         return FittedPrompt(ids, max_new_tokens, [])
     cuts: list[str] = []
+    left: str | None = None
     room = context - min(max_new_tokens, max(1, context // 4))
     if len(ids) > room:
-        ids, cuts = _shortened(tokenizer, list(messages), template_args, room)
+        ids, cuts, left = _shortened(tokenizer, list(messages), template_args, room)
     answer = min(max_new_tokens, context - len(ids))
     if answer < max_new_tokens:
         cuts.append(
             f"the answer is limited to {answer} tokens: the context holds {context}, the prompt takes {len(ids)}"
         )
-    return FittedPrompt(ids, answer, cuts)
+    return FittedPrompt(ids, answer, cuts, left)
 
 
 def render(tokenizer: Any, messages: Sequence[Message], template_args: dict[str, Any]) -> list[int]:
@@ -65,8 +70,9 @@ def render(tokenizer: Any, messages: Sequence[Message], template_args: dict[str,
 
 def _shortened(
     tokenizer: Any, messages: list[Message], template_args: dict[str, Any], room: int
-) -> tuple[list[int], list[str]]:
+) -> tuple[list[int], list[str], str | None]:
     cuts: list[str] = []
+    left: str | None = None
     kept = list(messages)
     first_turn = 1 if kept[0].get("role") == "system" else 0
     ids = render(tokenizer, kept, template_args)
@@ -77,14 +83,14 @@ def _shortened(
     if len(kept) < len(messages):
         cuts.append(f"the oldest {len(messages) - len(kept)} turns were left out of the prompt")
     if len(ids) > room:
-        ids, lost = _with_last_message_cut(tokenizer, kept, template_args, room)
+        ids, lost, left = _with_last_message_cut(tokenizer, kept, template_args, room)
         cuts.append(f"the first {lost} tokens of the last message were cut from the prompt")
-    return ids, cuts
+    return ids, cuts, left
 
 
 def _with_last_message_cut(
     tokenizer: Any, messages: list[Message], template_args: dict[str, Any], room: int
-) -> tuple[list[int], int]:
+) -> tuple[list[int], int, str]:
     content = tokenizer(str(messages[-1]["content"]), add_special_tokens=False)["input_ids"]
     frame = len(render(tokenizer, [*messages[:-1], messages[-1] | {"content": ""}], template_args))
     keep = min(len(content), room - frame)
@@ -92,7 +98,7 @@ def _with_last_message_cut(
         text = tokenizer.decode(content[-keep:], skip_special_tokens=False)
         ids = render(tokenizer, [*messages[:-1], messages[-1] | {"content": text}], template_args)
         if len(ids) <= room:
-            return ids, len(content) - keep
+            return ids, len(content) - keep, text
         keep -= len(ids) - room
     raise EngineError(
         "The prompt doesn't fit in the model's context",

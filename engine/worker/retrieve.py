@@ -1,4 +1,7 @@
-"""The worker behind a question to the documents: one JSON question on stdin; on stdout events, then one JSON answer."""
+"""The worker behind questions about the documents: one in JSON on stdin; on stdout events, then one JSON answer.
+
+Either what is found for a question, or how well retrieval does by itself on the validation rows.
+"""
 
 import json
 import os
@@ -6,13 +9,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
-from engine.events import Event, to_json_line
+from engine.events import Event, Phase, to_json_line
 from engine.project.load import load_project
+from engine.project.schema import ProjectSettings
 from engine.runs.lock import try_lock
 from engine.runs.slots import see_freest_gpu
+
+if TYPE_CHECKING:
+    from engine.retrieval.index import SearchIndex
 
 
 def main() -> int:
@@ -26,7 +33,7 @@ def main() -> int:
 
     try:
         see_freest_gpu()
-        answer = _search(Path(asked["root"]), asked["question"], asked["k"], tell)
+        answer = _answer(asked, tell)
     except EngineError as error:
         answer = {"error": {"message": error.message, "details": error.details, "hint": error.hint}}
     json.dump(answer, answer_stream)
@@ -34,11 +41,15 @@ def main() -> int:
     return 0
 
 
-def _search(root: Path, question: str, k: int | None, tell: Callable[[Event], None]) -> dict[str, Any]:
+def _answer(asked: dict[str, Any], tell: Callable[[Event], None]) -> dict[str, Any]:
     from engine.ladder.indexes import Indexes
+    from engine.retrieval.settings import RetrievalSettings
 
+    root = Path(asked["root"])
     project = load_project(root)
-    if project.documents is None:
+    given = asked.get("settings")
+    settings = project.documents if given is None else RetrievalSettings.model_validate(given)
+    if settings is None:
         raise EngineError("The project has no documents", "rung.yaml: documents is null", "name a folder of texts")
     # An evaluation builds the same indexes; one at a time may write them.
     path = root / "evaluations" / "lock"
@@ -47,14 +58,33 @@ def _search(root: Path, question: str, k: int | None, tell: Callable[[Event], No
     if lock is None:
         raise EngineError("An evaluation of this project is going on", hint="ask again once it has ended, or stop it")
     try:
-        index = Indexes(root, project, tell).get(project.documents)
-        started = time.perf_counter()
-        hits = index.search(question, k)
-        seconds = time.perf_counter() - started
+        index = Indexes(root, project, tell).get(settings)
+        found = _measure(root, project, index, tell) if asked.get("measure") else _search(index, asked)
     finally:
         lock.release()
+    return found | {"chunks": index.num_chunks, "files": index.num_files}
+
+
+def _search(index: "SearchIndex", asked: dict[str, Any]) -> dict[str, Any]:
+    started = time.perf_counter()
+    hits = index.search(asked["question"], asked["k"])
+    seconds = time.perf_counter() - started
     found = [
         {"source": hit.chunk.label, "title": hit.chunk.title, "text": hit.chunk.text, "score": float(hit.score)}
         for hit in hits
     ]
-    return {"hits": found, "chunks": index.num_chunks, "files": index.num_files, "seconds": seconds}
+    return {"hits": found, "seconds": seconds}
+
+
+def _measure(
+    root: Path, project: ProjectSettings, index: "SearchIndex", tell: Callable[[Event], None]
+) -> dict[str, Any]:
+    """Retrieval by itself on the validation rows: settings are chosen by them, never by the held-out rows."""
+    from engine.ladder.examples import load_split, sample
+    from engine.ladder.indexes import gold_question
+    from engine.retrieval.quality import measure_retrieval
+
+    examples = sample(load_split(root, project, "validation").examples, project.budget.validation_rows)
+    tell(Phase("evaluate", 0, len(examples), "questions"))
+    quality = measure_retrieval(index, [gold_question(example, project, root) for example in examples])
+    return quality.to_json() | {"split": "validation", "rows": len(examples)}

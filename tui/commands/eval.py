@@ -1,10 +1,13 @@
-"""rung eval: one candidate on the held-out rows."""
+"""rung eval: one candidate on the held-out rows, or retrieval by itself."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import EngineError
 from tui.commands.output import Progress, print_json
+from tui.settings import load_settings
+from tui.text import printable
 
 if TYPE_CHECKING:
     from engine.ladder.spec import CandidateSpec
@@ -25,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split", choices=("test", "validation", "final"), default="test",
         help="the held-out rows (default), the validation rows, or the sealed final rows",
     )  # fmt: skip
+    parser.add_argument(
+        "--retrieval", action="store_true",
+        help="measure retrieval alone, without a model: how often the right passage is found, on the validation rows",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print its row as one JSON value")
 
 
@@ -40,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from tui.commands.scoreboard import print_rows
 
     root, progress = current_root(), Progress()
+    if args.retrieval:
+        return _measure_retrieval(args, root, progress)
     if args.split == "final":
         require_final(root)
     with counted_interrupts() as interrupts:
@@ -55,6 +64,39 @@ def run(args: argparse.Namespace) -> int:
         print_json(row)
     else:
         print_rows([row])
+    return 0
+
+
+def _measure_retrieval(args: argparse.Namespace, root: Path, progress: Progress) -> int:
+    from engine.ladder.entries import find_entry
+    from engine.project.load import load_project
+    from engine.retrieval.ask import measure_alone
+    from tui.phase_text import index_words
+    from tui.retrieval_text import retrieval_lines
+
+    def tell(said: dict[str, Any]) -> None:
+        if said["type"] == "phase" and settings is not None:
+            progress.status(index_words(said, settings.embedding_model or "the embedding model"))
+        elif said["type"] == "warning":
+            progress.line(f"{said['message']}: {said['details']}")
+
+    for given, name in ((args.run, "--run"), (args.endpoint, "--endpoint"), (args.shots, "--shots")):
+        if given:
+            raise EngineError(f"{name} names a model: retrieval alone asks none", hint=f"leave {name} out")
+    project = load_project(root)
+    settings = find_entry(root, args.candidate).spec.retrieval if args.candidate else project.documents
+    if settings is None:
+        what = f"The candidate {args.candidate} has no retrieval" if args.candidate else "The project has no documents"
+        raise EngineError(what, hint="name a folder of texts: documents.path in rung.yaml")
+    python = project.worker_python or load_settings().worker_python or None
+    try:
+        found = measure_alone(root, settings.model_dump(), python, tell)
+    finally:
+        progress.close()
+    if args.json:
+        print_json(found)
+    else:
+        print("\n".join(printable(line) for line in retrieval_lines(found)))
     return 0
 
 

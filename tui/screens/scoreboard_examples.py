@@ -116,10 +116,12 @@ def detail(item: "Contrast") -> Content:
 def _side(letter: str, side: "Side") -> list[Content]:
     answer = side.answer
     facts = f"score {figure(side.score)} · {'right' if side.right else 'wrong'} · {answer.tokens_out} tokens"
+    if answer.refused:
+        facts += f" · refused: {one_line(printable(answer.refusal or answer.stop_reason), 200)}"
     if answer.truncated:
         facts += " · hit the token limit"
     parts = [_section(f"{letter} answered", answer.answer, facts)]
-    parts += [_section(f"{letter} was shown", _chunk(chunk)) for chunk in answer.chunks]
+    parts += [_section(f"{letter} was shown", _chunk(chunk)) for chunk in answer.chunks if chunk.get("text")]
     parts += [_section(f"{letter} lost", cut) for cut in answer.cuts]
     return parts
 

@@ -48,7 +48,12 @@ MAIN_FIELDS: dict[Page, str] = {
     "situation": "#wants", "model": "#models", "data": "#file", "prompt": "#system", "rag": "#question",
     "tune": "#rate",
 }  # fmt: skip
-RESULTS = {"check": ("checking", "report"), "gate": ("gating", "gate"), "ask": ("asking", "hits")}
+RESULTS = {
+    "check": ("checking", "report"),
+    "gate": ("gating", "gate"),
+    "ask": ("asking", "hits"),
+    "retrieval": ("asking", "hits"),
+}
 NO_PROJECT = (
     "This folder holds no project yet.\n\n"
     "h goes home: n makes a project from a model and your data, o opens one, and a demo brings its own."

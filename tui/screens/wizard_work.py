@@ -62,6 +62,7 @@ def wizard_errands(root: Path, project: "ProjectSettings", python: str, tell: Te
         "check": lambda _: _check(root, project, interpreter),
         "gate": lambda _: _gate(root, project.tune.recipe),
         "ask": lambda question: _ask(root, question, interpreter, tell),
+        "retrieval": lambda _: _measure_retrieval(root, interpreter, tell),
         "split": lambda file: split_rows(root, Path(file).expanduser()),
         "use": lambda name: _use(root, name),
         "documents": lambda folder: name_documents(root, folder),
@@ -146,6 +147,12 @@ def _ask(root: Path, question: str, python: str | None, tell: Tell) -> dict[str,
     from engine.retrieval.ask import ask_documents
 
     return ask_documents(root, question, python=python, tell=tell)
+
+
+def _measure_retrieval(root: Path, python: str | None, tell: Tell) -> dict[str, Any]:
+    from engine.retrieval.ask import measure_alone
+
+    return measure_alone(root, python=python, tell=tell)
 
 
 def _use(root: Path, name: str) -> list[str]:

@@ -8,6 +8,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Input
 
+from tui.retrieval_text import retrieval_lines
 from tui.text import count, figure, printable
 from tui.widgets.text_panel import TextPanel
 from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage
@@ -38,13 +39,17 @@ class RagPage(WizardPage):
         yield FieldLine("question", "ask", "enter shows what retrieval finds", "a question to the documents")
         with Horizontal(classes="buttons"):
             yield Button("Measure the RAG rung", id="measure", variant="primary", compact=True)
+            yield Button(
+                "Retrieval alone", id="retrieval", compact=True,
+                tooltip="how often the right passage is found for a validation row; no model is asked",
+            )  # fmt: skip
         yield TextPanel(id="standing")
         yield TextPanel(id="hits")
 
     def show(self, view: "WizardView") -> None:
         super().show(view)
         documents = view.project.documents
-        for name in ("size", "k", "question", "measure"):
+        for name in ("size", "k", "question", "measure", "retrieval"):
             self.query_one(f"#{name}").disabled = documents is None
         if documents is not None:
             self.put("folder", documents.path or "")
@@ -72,8 +77,8 @@ class RagPage(WizardPage):
         elif event.input.id == "folder" and event.value.strip():
             self.post_message(Wanted("documents", event.value.strip()))
 
-    def on_button_pressed(self) -> None:
-        self.post_message(Wanted("measure", "rag"))
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        self.post_message(Wanted("retrieval") if event.button.id == "retrieval" else Wanted("measure", "rag"))
 
 
 def rag_standing(view: "WizardView") -> Content:
@@ -84,22 +89,25 @@ def rag_standing(view: "WizardView") -> Content:
     found = view.facts.retrieval
     if found is not None:
         said.append(Content(printable(str(found["described"]))))
-        said.append(
-            Content(
-                f"of {found['questions']} questions the passage was found for {found['found']}, and "
-                f"{found['right_when_found']} of those were answered right"
+        if found["questions"]:
+            said.append(
+                Content(
+                    f"of {found['questions']} questions the right passage was in the prompt for {found['found']}, and "
+                    f"{found['right_when_found']} of those were answered right"
+                )
             )
-        )
     return Content("\n").join(each for each in said if each)
 
 
 def hit_lines(hits: Mapping[str, Any] | None, asking: bool, now: str = "") -> Content:
-    """The chunks, best first, each with its score and where it stands."""
+    """The chunks, best first, each with its score and where it stands; or how well retrieval does by itself."""
     if asking:
         waiting = "searching; the first question after a change brings the index up to date …"
         return Content.styled(now or waiting, "$muted")
     if hits is None:
         return Content("")
+    if "hit_at" in hits:
+        return Content(printable("\n".join(retrieval_lines(hits))))
     head = f"{count(hits['chunks'])} chunks of {count(hits['files'])} files, searched in {figure(hits['seconds'])} s"
     lines = [Content.styled(head, "$muted")]
     if not hits["hits"]:
