@@ -16,6 +16,7 @@ from engine.project.load import load_project
 from engine.project.wizard import PAGES, load_wizard
 from engine.recipe.load import load_recipe
 from engine.worker.reporter import Reporter
+from tests.ladder_project import make_project
 from tests.on_screen import NARROW, WIDE, held_lock, shown, until
 from tui.app import RungApp
 from tui.screens.dialogs import ErrorPanel
@@ -216,3 +217,19 @@ async def test_a_folder_without_a_project_says_where_to_begin(tmp_path: Path, si
         await until(pilot, lambda: "no project yet" in shown(app))
         await pilot.press("right_square_bracket", "3")
         assert not (tmp_path / "wizard.json").exists()
+
+
+@SIZES
+async def test_retrieval_alone_is_measured_by_a_button(tmp_path: Path, size: tuple[int, int]) -> None:
+    make_project(tmp_path, Path("no/such/model"))
+    app = RungApp(tmp_path, start="wizard")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: ready(app))
+        await pilot.press("5")
+        await until(pilot, lambda: page(app).PAGE == "rag" and not page(app).query_one("#retrieval").disabled)
+        page(app).query_one("#retrieval").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "hit@10" in page(app).query_one("#hits", TextPanel).text)
+        said = page(app).query_one("#hits", TextPanel).text
+        assert "retrieval alone, on 6 validation rows" in said and "6 of 6" in said and "MRR@10" in said
+        await until(pilot, lambda: "retrieval alone" in shown(app))
