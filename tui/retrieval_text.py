@@ -19,4 +19,4 @@ def retrieval_lines(found: Mapping[str, Any]) -> list[str]:
             lines.append(f"hit@{k:<3} {score(share):>5} {interval:<14} {found['hits'][k]} of {found['questions']}")
         milliseconds = 1_000 * found["seconds_per_question"]
         lines.append(f"MRR@{found['depth']}  {score(found['mrr'])} · {figure(milliseconds)} ms a question (median)")
-    return [*lines, str(found["described"])]
+    return [*lines, str(found["explained" if found["questions"] else "described"])]

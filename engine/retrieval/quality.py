@@ -92,14 +92,19 @@ class RetrievalQuality:
 
     def describe(self) -> str:
         """The figures and what a hit was, in words."""
-        open_ones = f"for {self.unknown} of {self.n + self.unknown} questions a hit can't be told; {NAME_GOLD}"
         if not self.n:
-            return f"Retrieval was not measured: {open_ones}" if self.unknown else "Retrieval was not measured"
-        what = "; ".join(f"{DEFINITIONS[name]} ({count} questions)" for name, count in self.definitions.items())
-        return (
-            f"hit@1 {self.hit_at_1:.3f}, hit@5 {self.hit_at_5:.3f}, MRR@{self.depth} {self.mrr:.3f} "
-            f"over {self.n} questions; {what}{f'; {open_ones}' if self.unknown else ''}"
-        )
+            return f"Retrieval was not measured: {self.explained}" if self.unknown else "Retrieval was not measured"
+        figures = f"hit@1 {self.hit_at_1:.3f}, hit@5 {self.hit_at_5:.3f}, MRR@{self.depth} {self.mrr:.3f}"
+        return f"{figures} over {self.n} questions; {self.explained}"
+
+    @property
+    def explained(self) -> str:
+        """What a hit was, and of how many questions it can't be told."""
+        said = [f"{DEFINITIONS[name]} ({count} questions)" for name, count in self.definitions.items()]
+        if self.unknown:
+            whole = self.n + self.unknown
+            said.append(f"for {self.unknown} of {whole} questions a hit can't be told; {NAME_GOLD}")
+        return "; ".join(said)
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain values."""
@@ -114,6 +119,7 @@ class RetrievalQuality:
             "definitions": self.definitions,
             "seconds_per_question": self.seconds,
             "described": self.describe(),
+            "explained": self.explained,
         }
 
 
