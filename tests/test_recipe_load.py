@@ -71,12 +71,12 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
         load_recipe(tmp_path / "none.yaml")
 
 
-def test_any_argument_of_trl_is_accepted_and_checked(tmp_path: Path) -> None:
+def test_arguments_of_trl_are_accepted_and_checked(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, GOOD + "  adam_beta2: 0.95\nsft: {packing: false}\n"))
     assert recipe.training.model_dump()["adam_beta2"] == 0.95
     with pytest.raises(EngineError, match="One fault") as caught:
-        load_recipe(write(tmp_path, GOOD + "sft: {packnig: false}\n"))
-    assert "did you mean packing?" in caught.value.details
+        load_recipe(write(tmp_path, GOOD + "sft: {los_type: dft}\n"))
+    assert "did you mean loss_type?" in caught.value.details
 
 
 def test_overrides_reach_fields_by_full_and_by_bare_name(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from engine.errors import EngineError
-from engine.faults import block_of, by_line, count_of, describe_faults, place, unknown_field
+from engine.faults import block_of, by_line, count_of, describe_faults, place
 from engine.faults import field_help as help_of_field
 from engine.recipe.schema import Recipe
-from engine.recipe.trl_arguments import unknown_arguments
+from engine.recipe.trl_arguments import argument_faults
 from engine.recipe.yaml_text import FieldPath, dump_yaml, parse_scalar, read_yaml
 
 
@@ -39,9 +39,7 @@ def build_recipe(value: dict[str, Any], origin: str, lines: dict[FieldPath, int]
         recipe = Recipe.model_validate(value)
     except ValidationError as error:
         faults = describe_faults(error, Recipe, places)
-    faults += [
-        place((*block, name), places) + unknown_field(name, known) for block, name, known in unknown_arguments(value)
-    ]
+    faults += [place(path, places) + fault for path, fault in argument_faults(value)]
     if recipe is None or faults:
         told = "\n".join(by_line(faults))
         raise EngineError(f"{count_of(faults)} in {origin}", told, "docs/recipes.md lists every field")

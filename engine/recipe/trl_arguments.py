@@ -1,4 +1,4 @@
-"""Which arguments TRL's configurations have, read from their source: checking a recipe imports no training stack."""
+"""Which arguments of TRL's a recipe may set, and where; read from tables and TRL's source, without importing TRL."""
 
 import ast
 import importlib.util
@@ -6,61 +6,69 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from engine.faults import unknown_field
 from engine.recipe.schema import TrainingSettings
+from engine.recipe.trl_honoured import DISTILL_LOGITS, HONOURED, REFUSED, SHARED_HONOURED, UNKNOWN_HERE
 
-# Method -> files (below the trl package) whose configuration class it uses.
+_SFT = ("trainer/sft_config.py",)
+_DPO = ("trainer/dpo_config.py",)
+# Configuration -> files (below the trl package) whose class it is.
 _CONFIG_FILES = {
-    "sft": ["trainer/sft_config.py"],
-    "cpt": ["trainer/sft_config.py"],
-    "distill": ["trainer/sft_config.py", "trainer/distillation_config.py"],
-    "dpo": ["trainer/dpo_config.py"],
-    "constitution": ["trainer/dpo_config.py"],
-    "kto": ["trainer/kto_config.py", "experimental/kto/kto_config.py"],
-    "orpo": ["experimental/orpo/orpo_config.py"],
-    "reward": ["trainer/reward_config.py"],
-    "grpo": ["trainer/grpo_config.py"],
-    "rloo": ["trainer/rloo_config.py"],
+    "sft": _SFT,
+    "cpt": _SFT,
+    "distill": _SFT,
+    DISTILL_LOGITS: ("trainer/distillation_config.py",),
+    "dpo": _DPO,
+    "constitution": _DPO,
+    "kto": ("trainer/kto_config.py", "experimental/kto/kto_config.py"),
+    "orpo": ("experimental/orpo/orpo_config.py",),
+    "reward": ("trainer/reward_config.py",),
+    "grpo": ("trainer/grpo_config.py",),
+    "rloo": ("trainer/rloo_config.py",),
 }
+_ANSWERING = {"rewards", "max_prompt_length", "measure_kl", "kl_limit", "no_variance_patience"}
 # Fields of a method's own block that are ours, not TRL's.
 _OWN_FIELDS: dict[str, set[str]] = {
-    "grpo": {"rewards", "max_prompt_length", "measure_kl", "kl_limit", "no_variance_patience"},
-    "rloo": {"rewards", "max_prompt_length", "measure_kl", "kl_limit", "no_variance_patience"},
+    "grpo": _ANSWERING,
+    "rloo": _ANSWERING,
     "distill": {"teacher", "filter", "judge", "samples", "mode", "metric"},
     "constitution": {
         "principles", "rounds", "temperature", "max_new_tokens", "critique_request", "revision_request", "judge",
         "keep", "review", "batch_size",
     },
 }  # fmt: skip
-# Arguments that the worker sets itself: a recipe that sets them too would be ignored, so it is refused.
-_SET_BY_RUNG = {
-    "output_dir",
-    "max_length",
-    "seed",
-    "report_to",
-    "run_name",
-    "logging_steps",
-    "eval_strategy",
-    "save_strategy",
-}
 
 
-def unknown_arguments(value: dict[str, Any]) -> list[tuple[tuple[str, ...], str, list[str]]]:
-    """(block path, name, known names) of each argument in `training:` or the method's block that TRL doesn't have.
+def argument_faults(value: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    """(path, what is wrong) of each argument in `training:` or the method's block that Rung doesn't do.
 
-    Empty where TRL is not installed beside this process: the worker checks again where it runs.
+    Where TRL is not installed beside this process, an argument that its version lacks is told by the worker.
     """
     method = str(value.get("method", ""))
-    names = argument_names(method)
-    if not names:
+    config = config_of(value)
+    if config not in HONOURED:
         return []
-    own = set(TrainingSettings.model_fields)
-    found: list[tuple[tuple[str, ...], str, list[str]]] = []
-    for block, extra in (("training", own), (method, _OWN_FIELDS.get(method, set()))):
-        known = sorted((names | extra) - _SET_BY_RUNG)
+    in_training = set(TrainingSettings.model_fields) | _installed_ones(config, SHARED_HONOURED)
+    in_block = _installed_ones(config, HONOURED[config]) | own_fields(method)
+    found: list[tuple[tuple[str, ...], str]] = []
+    for block, known, elsewhere in (("training", in_training, in_block), (method, in_block, in_training)):
         given = value.get(block)
-        if isinstance(given, dict):
-            found += [((block,), str(name), known) for name in given if name not in known]
+        for name, setting in given.items() if isinstance(given, dict) else ():
+            if name in known:
+                continue
+            if name in elsewhere:
+                other = method if block == "training" else "training"
+                found.append(((block, str(name)), f"stands in the other block; set {other}.{name}"))
+            elif fault := _fault(config, str(name), setting, sorted(known)):
+                found.append(((block, str(name)), fault))
     return found
+
+
+def config_of(value: dict[str, Any]) -> str:
+    """Which of TRL's configurations a recipe's method uses: a key of HONOURED."""
+    method, block = str(value.get("method", "")), value.get("distill")
+    logits = method == "distill" and isinstance(block, dict) and block.get("mode") == "logits"
+    return DISTILL_LOGITS if logits else method
 
 
 def own_fields(method: str) -> frozenset[str]:
@@ -69,9 +77,9 @@ def own_fields(method: str) -> frozenset[str]:
 
 
 @cache
-def argument_names(method: str) -> frozenset[str]:
-    """Names of all arguments of the method's TRL configuration; empty when TRL or the method is not there."""
-    files = [_package_folder("trl") / name for name in _CONFIG_FILES.get(method, [])] if _installed("trl") else []
+def argument_names(config: str) -> frozenset[str]:
+    """Names of all arguments of a TRL configuration; empty when TRL or the configuration is not there."""
+    files = [_package_folder("trl") / name for name in _CONFIG_FILES.get(config, ())] if _installed("trl") else []
     files = [file for file in files if file.exists()]
     if not files or not _installed("transformers"):
         return frozenset()
@@ -80,6 +88,22 @@ def argument_names(method: str) -> frozenset[str]:
         _package_folder("trl") / "trainer/base_config.py",
     ]
     return frozenset(name for file in [*files, *inherited] if file.exists() for name in _dataclass_fields(file))
+
+
+def _fault(config: str, name: str, setting: Any, known: list[str]) -> str:
+    """What is wrong with an argument that isn't honoured; empty where its value says what is done anyway."""
+    there = argument_names(config)
+    if there and name not in there:
+        return unknown_field(name, known)
+    if name in REFUSED:
+        return str(REFUSED[name]) if REFUSED[name].covers(setting) else ""
+    return str(UNKNOWN_HERE) if there else unknown_field(name, known)
+
+
+def _installed_ones(config: str, names: frozenset[str]) -> frozenset[str]:
+    """Of these arguments those that the installed TRL has; all where it is not installed."""
+    there = argument_names(config)
+    return names & there if there else names
 
 
 def _installed(package: str) -> bool:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 # What trainers count over their lifetime, which the test is no part of.
 _COUNTERS = (
     "_metrics", "_stored_metrics", "_pending_metrics", "_logs", "_total_train_tokens", "_step", "_buffered_inputs",
-    "_last_loaded_step", "_tokens_before", "_num_tokens",
+    "_last_loaded_step", "_tokens_before", "_num_tokens", "entropy_coef", "_last_world_entropy",
+    "_entropy_window_stats",
 )  # fmt: skip
 _PLAIN_ARGUMENTS: dict[str, Any] = {
     "max_steps": 1,

@@ -35,7 +35,13 @@ def with_smaller_batch(recipe: Recipe) -> Recipe | None:
     }
     # Validated anew, so that what the recipe itself sets stays told apart from its defaults.
     given = training.model_dump(exclude_unset=True) | changed
-    return Recipe.model_validate(recipe.model_dump(exclude_unset=True) | {"training": given})
+    if (evaluated := given.get("per_device_eval_batch_size")) is not None:
+        given["per_device_eval_batch_size"] = min(evaluated, part)
+    value = recipe.model_dump(exclude_unset=True) | {"training": given}
+    block = recipe.method_block()
+    if (steps := block.get("steps_per_generation")) is not None:
+        value[recipe.method] = block | {"steps_per_generation": steps * batch // part}
+    return Recipe.model_validate(value)
 
 
 def shrink(folder: RunFolder, recipe: Recipe, said: str, reporter: Reporter) -> bool:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # Of a checkpoint, what an artifact is not: only a resume needs these.
 _TRAINER_FILES = ("optimizer.pt", "scheduler.pt", "scaler.pt", "trainer_state.json", MANIFEST, "README.md",
-    "generation.safetensors")  # fmt: skip
+    "generation.safetensors", "entropy_ctrl_state.json")  # fmt: skip
 
 
 def train(recipe: Recipe, folder: RunFolder, root: Path, reporter: Reporter) -> None:
