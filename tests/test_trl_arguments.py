@@ -39,7 +39,7 @@ SAMPLES: dict[str, Any] = {
     "entropy_coef_max": 0.9, "entropy_coef_min": 0.001, "entropy_target": 0.3, "importance_sampling_level": "sequence",
     "multi_objective_aggregation": "normalize_then_sum", "off_policy_mask_threshold": 0.5, "sapo_temperature_neg": 1.2,
     "sapo_temperature_pos": 1.1, "scale_rewards": "batch", "top_entropy_quantile": 0.8, "use_adaptive_entropy": True,
-    "use_bias_correction_kl": True, "vespo_k_neg": 1.5, "vespo_k_pos": 1.6, "vespo_lambda_neg": 1.7,
+    "use_bias_correction_kl": False, "vespo_k_neg": 1.5, "vespo_k_pos": 1.6, "vespo_lambda_neg": 1.7,
     "vespo_lambda_pos": 1.8, "normalize_advantages": True, "reward_clip_range": (-1.0, 1.0),
 }  # fmt: skip
 LOSSES = {"dpo": ["ipo"], "constitution": ["ipo"], "kto": "apo_zero_unpaired", "grpo": "bnpo"}
@@ -47,7 +47,7 @@ LOSSES = {"dpo": ["ipo"], "constitution": ["ipo"], "kto": "apo_zero_unpaired", "
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_argument_is_honoured_or_refused_with_a_reason(config: str) -> None:
-    """Fails with the names that a newer TRL or Transformers adds: see what becomes of them, then put them in a table."""
+    """Fails with the names that a newer TRL or Transformers adds: see what becomes of them and put them in a table."""
     names = {item.name for item in dataclasses.fields(config_class(config))}
     honoured = OWN | SHARED_HONOURED | HONOURED[config]
     assert names - honoured - set(REFUSED) == set()
@@ -176,9 +176,7 @@ def job_of(recipe: Recipe, root: Path) -> Job:
     """A job as far as its arguments go: no model is loaded."""
     folder = new_run_folder(root, recipe.method)
     none: Any = None
-    return Job(
-        recipe, folder, root, Reporter(folder.events), "cpu", none, none, none, none, make_schedule(recipe, 64)
-    )
+    return Job(recipe, folder, root, Reporter(folder.events), "cpu", none, none, none, none, make_schedule(recipe, 64))
 
 
 def config_class(config: str) -> type:

@@ -7,6 +7,7 @@ from engine.methods.distill_settings import DistillSettings
 from engine.recipe.field_tables import field_section, field_tables
 from engine.recipe.rates import rates_table
 from engine.recipe.schema import Recipe
+from engine.recipe.trl_honoured import HONOURED, SHARED_HONOURED
 
 _PREFACE = """# Recipes
 
@@ -14,8 +15,9 @@ A recipe declares one job completely: a YAML file that `rung run` starts, `rung 
 in. This page is generated from the fields in `engine/recipe/schema.py`, and from those of the methods' own blocks, by
 `python -m engine.recipe.page`.
 
-- Names and meanings follow TRL, PEFT and Transformers. `training:` and the method's own block take any other argument
-  of the method's TRL configuration, checked against the installed one.
+- Names and meanings follow TRL, PEFT and Transformers. `training:` takes more arguments of Transformers'
+  TrainingArguments, the method's own block more of TRL's configuration: those that Rung does, listed below. Any other
+  is refused with the reason and what to set instead; none is taken and not done.
 - An unknown field is refused, with the nearest known name; all faults are told at once, with their lines.
 - `--set training.learning_rate=1e-4` overrides a field; a bare name is accepted where only one block has it.
 - Paths are relative to the project's folder, or to the recipe outside a project.
@@ -43,7 +45,14 @@ def recipes_page() -> str:
     """The whole page as Markdown."""
     sections = [_PREFACE, *field_tables(Recipe, "The recipe itself")]
     sections += [field_section(name, Recipe.model_fields[name], block, level=2) for name, block in _OWN_BLOCKS.items()]
-    return "\n".join(sections)
+    return "\n".join([*sections, _honoured_section()])
+
+
+def _honoured_section() -> str:
+    """Which further arguments each block takes."""
+    rows = [("training", SHARED_HONOURED), *HONOURED.items()]
+    lines = [f"| {place} | {', '.join(f'`{name}`' for name in sorted(names))} |" for place, names in rows]
+    return "\n".join(["## Further arguments of TRL's", "", "| block | arguments |", "|---|---|", *lines]) + "\n"
 
 
 if __name__ == "__main__":
