@@ -58,6 +58,18 @@ class Phase(Event):
 
 
 @dataclass(frozen=True)
+class Scheduled(Event):
+    """When a training run does what: each so many steps, and after the last one."""
+
+    type = "schedule"
+    total_steps: int = _about("optimizer steps in all")
+    eval_steps: int = _about("steps between evaluations")
+    save_steps: int = _about("steps between checkpoints")
+    probe_steps: int | None = _about("steps between readings of the forgetting meter; null: none", default=None)
+    sample_steps: int | None = _about("steps between answers to the pinned prompts; null: none", default=None)
+
+
+@dataclass(frozen=True)
 class Step(Event):
     """One optimizer step."""
 
@@ -130,7 +142,7 @@ class Forecast(Event):
     type = "forecast"
     parts: dict[str, int] = _about("bytes by part: weights, adapter, gradients, optimizer, activations, logits")
     bytes: int = _about("sum of the parts")
-    seconds: float | None = _about("expected time of the whole run", default=None)
+    seconds: float | None = _about("expected time from here to the end of the run", default=None)
     measured: int | None = _about("bytes measured above the idle process, after one real step", default=None)
 
 
@@ -267,8 +279,8 @@ class Failed(Event):
 EVENT_TYPES: dict[str, type[Event]] = {
     event.type: event
     for event in (
-        Queued, Started, Phase, Step, Evaluation, Probe, Memory, Forecast, Sample, PairsMade, CheckpointSaved,
-        Resumed, StopRequested, Recovered, Warned, Finished, Stopped, Cancelled, Preempted, Failed,
+        Queued, Started, Phase, Scheduled, Step, Evaluation, Probe, Memory, Forecast, Sample, PairsMade,
+        CheckpointSaved, Resumed, StopRequested, Recovered, Warned, Finished, Stopped, Cancelled, Preempted, Failed,
     )
 }  # fmt: skip
 

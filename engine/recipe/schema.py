@@ -102,7 +102,7 @@ _BY_THE_TABLE: dict[str, Any] = {"default_in_words": "see the table"}
 
 
 class TrainingSettings(BaseModel):
-    """Arguments of the method's TRL configuration; any other of its arguments may stand here too."""
+    """Arguments of TRL's trainer; further ones that Rung honours (trl_honoured.py) may stand here too."""
 
     model_config = ConfigDict(extra="allow", validate_default=True)
 
@@ -123,7 +123,9 @@ class TrainingSettings(BaseModel):
     warmup_ratio: Fraction = Field(0.03, description="share of the steps in which the learning rate rises")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="pull of the weights towards zero")
     max_grad_norm: Annotated[float, Field(ge=0)] = Field(1.0, description="longer gradients are cut to this norm")
-    eval_steps: int | None = Field(None, description="optimizer steps between evaluations; null: ten over the run")
+    eval_steps: int | None = Field(
+        None, description="optimizer steps between evaluations; null: ten over the run, fewer in a short one"
+    )
     save_steps: int | None = Field(None, description="optimizer steps between checkpoints; null: as evaluations")
     save_total_limit: int | None = Field(2, description="checkpoints kept beside the best; null: all")
     early_stopping_patience: int | None = Field(

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.events import TERMINAL_TYPES
 from engine.runs.event_shape import has_shape
+from engine.runs.time_left import TimeLeft
 
 LOG_LIMIT = 500
 SAMPLE_LIMIT = 200
@@ -69,6 +70,7 @@ class RunState:
     phase_total: int | None = None
     phase_unit: str | None = None
     phase_marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=PACE_MARKS))
+    time_left: TimeLeft = field(default_factory=TimeLeft)
     tokens: int | None = None
     host: str = ""
     waits_for: str = ""
@@ -98,8 +100,12 @@ class RunState:
         return found
 
     def seconds_left(self) -> float | None:
-        """Time to the last training step at the recent pace, or None when unknown."""
-        if self.over or self.total_steps is None:
+        """Time to the end of the run, or None when unknown; of a run that tells no schedule, to its last step."""
+        if self.over:
+            return None
+        if self.time_left.plan:
+            return self.time_left.left(self.time)
+        if self.total_steps is None:
             return None
         seconds = self.curves.get("seconds")
         if seconds is None or not len(seconds.values):
@@ -149,6 +155,7 @@ def apply(state: RunState, event: dict[str, Any]) -> None:
         _log(state, kind, text)
         return
     handler(state, event)
+    state.time_left.take(event, state.time)
     state.last_active = state.time
 
 
@@ -200,6 +207,10 @@ def _phase(state: RunState, event: dict[str, Any]) -> None:
     state.phase_unit = event.get("unit")
     if name == "train" and state.phase_total is not None:
         state.total_steps = int(state.phase_total)
+
+
+def _scheduled(state: RunState, event: dict[str, Any]) -> None:
+    state.total_steps = int(event["total_steps"])
 
 
 def _step(state: RunState, event: dict[str, Any]) -> None:
@@ -324,6 +335,7 @@ _HANDLERS = {
     "queued": _queued,
     "started": _started,
     "phase": _phase,
+    "schedule": _scheduled,
     "step": _step,
     "evaluation": _evaluation,
     "probe": _probe,

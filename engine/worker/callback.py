@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.events import CheckpointSaved, Evaluation, Phase, Step, StopRequested
 from engine.methods import method_of
 from engine.methods.rows import StepRows
+from engine.runs.reader import RunReader
 from engine.runs.requests import take_requests
 from engine.worker.checkpoints import adopt_checkpoint, rotate
 from engine.worker.footprint import Footprint
@@ -114,7 +115,7 @@ class RunCallback(TrainerCallback):
             )
         )
         self._tokens_seen = tokens
-        self._measure_second_step(state.global_step, seconds)
+        self._measure_second_step()
         if not math.isfinite(loss):
             self._refuse_non_finite(state.global_step)
 
@@ -163,11 +164,11 @@ class RunCallback(TrainerCallback):
         """The step with the best validation figure so far."""
         return self._method.best_step(self.evaluations)
 
-    def _measure_second_step(self, step: int, seconds: float) -> None:
+    def _measure_second_step(self) -> None:
         """The first step warms up caches and makes the optimizer's moments; the second shows memory and pace."""
         self._steps_seen += 1
         if self._steps_seen == 2:
-            self._footprint.measure(self._job, seconds * (self._job.schedule.total_steps - step))
+            self._footprint.measure(self._job, RunReader(self._job.folder).catch_up().seconds_left())
 
     def _obey(self, kind: str, who: str, control: TrainerControl) -> None:
         if kind == "checkpoint":

@@ -100,7 +100,8 @@ def _check_disk(answer: dict[str, Any], recipe: Recipe, root: Path, problems: li
     parts = answer["forecast"]["memory_bytes"]
     # Each of the two moments is as large as the weights that are trained.
     saved = parts["optimizer"] // 2
-    num_saves = make_schedule(recipe, answer["data"]["train"]["used"]).num_saves
+    held = answer["data"].get("validation")
+    num_saves = make_schedule(recipe, answer["data"]["train"]["used"], held["used"] if held else 0).num_saves
     _tell_refusals(problems, disk_refusals(recipe, saved, parts["optimizer"], num_saves, root), recipe, "disk")
 
 

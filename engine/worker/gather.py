@@ -50,7 +50,7 @@ def gather(recipe: Recipe, folder: RunFolder, root: Path, reporter: Reporter) ->
     model, start = load_policy(recipe, root, device, reporter)
     refuse(context_refusals(recipe, context_length(model.config)), recipe, reporter)
     train = with_replay(train, recipe, root, folder, tokenizer, model, reporter)
-    schedule = make_schedule(recipe, len(train.encoded))
+    schedule = make_schedule(recipe, len(train.encoded), len(validation.encoded))
     saved, optimizer = _checkpoint_sizes(model)
     refuse(disk_refusals(recipe, saved, optimizer, schedule.num_saves, folder.path), recipe, reporter)
     return Job(recipe, folder, root, reporter, device, tokenizer, model, train, validation, schedule, start)

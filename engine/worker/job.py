@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+MOST_EVALUATIONS = 10
+LEAST_STEPS_BETWEEN = 10
 DEFAULT_GENERATIONS = 8
 """Answers to each training prompt, where the method's block doesn't say."""
 
@@ -58,8 +60,8 @@ class Job:
     start: Path | None = None
 
 
-def make_schedule(recipe: Recipe, num_rows: int, world_size: int = 1) -> Schedule:
-    """Steps of a recipe over `num_rows` training rows. Ten evaluations over the run unless the recipe says."""
+def make_schedule(recipe: Recipe, num_rows: int, num_held: int = 0, world_size: int = 1) -> Schedule:
+    """Steps of a recipe over `num_rows` training rows, with `num_held` rows to evaluate on."""
     training = recipe.training
     if method_of(recipe.method).answers_in_training:
         block = recipe.method_block()
@@ -67,7 +69,8 @@ def make_schedule(recipe: Recipe, num_rows: int, world_size: int = 1) -> Schedul
     micro_batches = -(-num_rows // (training.per_device_train_batch_size * world_size))
     steps_per_epoch = max(1, -(-micro_batches // training.gradient_accumulation_steps))
     total = training.max_steps if training.max_steps > 0 else max(1, round(steps_per_epoch * training.num_train_epochs))
-    eval_steps = training.eval_steps or max(1, -(-total // 10))
+    rows_a_step = -(-num_rows // steps_per_epoch)
+    eval_steps = training.eval_steps or _usual_eval_steps(total, -(-num_held // max(1, rows_a_step)))
     return Schedule(
         total_steps=total,
         eval_steps=eval_steps,
@@ -75,3 +78,13 @@ def make_schedule(recipe: Recipe, num_rows: int, world_size: int = 1) -> Schedul
         probe_steps=recipe.probe.every_steps or eval_steps,
         sample_steps=recipe.samples.every_steps or eval_steps,
     )
+
+
+def _usual_eval_steps(total: int, steps_worth: int) -> int:
+    """Steps between evaluations where the recipe doesn't say: ten over the run, in a short one fewer, at least one.
+
+    An evaluation brings probe, samples and a checkpoint with it, and a short run would do little else. Over the run
+    no more rows are evaluated than are trained on; `steps_worth` is how many steps take as many rows as it has.
+    """
+    between = max(LEAST_STEPS_BETWEEN, steps_worth)
+    return -(-total // max(1, min(MOST_EVALUATIONS, total // between)))

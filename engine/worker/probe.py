@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.data.encode import encode_prompt
-from engine.events import Probe
+from engine.events import Phase, Probe
 from engine.files import read_json, write_json_atomic
 from engine.models import model_source
 from engine.probe.instructions import is_refusal
@@ -59,6 +59,9 @@ class ForgettingProbe:
         model.eval()
         with torch.no_grad():
             asked = self._ask() if whole else {}
+            if whole:
+                # So that the time left counts the questions once more, at the end, and the texts at each reading.
+                self._job.reporter.write(Phase("probe", unit="texts"))
             items = ProbeItems(
                 self._read_passages(), self._diverge(step), **asked, documents=self._material.documents,
                 chance=self._chance() if whole else None,

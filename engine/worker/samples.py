@@ -19,6 +19,11 @@ class PinnedPrompts:
         self._prompts = _pinned(job)
         self._base = _earlier_base_answers(job)
 
+    @property
+    def count(self) -> int:
+        """How many prompts there are."""
+        return len(self._prompts)
+
     def answer(self, step: int) -> None:
         """One sample event a prompt. Step 0 is the base: a fresh adapter changes nothing."""
         if not self._prompts:

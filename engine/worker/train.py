@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.events import Cancelled, Finished, Phase, Resumed, Stopped
+from engine.events import Cancelled, Finished, Phase, Resumed, Scheduled, Stopped
 from engine.files import iterate_json_lines, read_json, write_json_atomic
 from engine.hub.cache import name_of_snapshot
 from engine.methods import method_module, method_of
@@ -87,6 +87,7 @@ def _run(job: Job, checkpoint: Path | None, footprint: Footprint) -> None:
     callback.samples = PinnedPrompts(job)
     callback.probe = make_probe(job, _earlier_probe(job.folder) if checkpoint else None)
     callback.step_rows = step_rows
+    job.reporter.write(_scheduled(job, callback))
     trainer.add_callback(callback)
     trainer.remove_callback(PrinterCallback)
     if checkpoint is None:
@@ -104,6 +105,17 @@ def _run(job: Job, checkpoint: Path | None, footprint: Footprint) -> None:
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _end(job, trainer, callback, before)
+
+
+def _scheduled(job: Job, callback: RunCallback) -> Scheduled:
+    schedule = job.schedule
+    return Scheduled(
+        schedule.total_steps,
+        schedule.eval_steps,
+        schedule.save_steps,
+        schedule.probe_steps if callback.probe is not None else None,
+        schedule.sample_steps if callback.samples is not None and callback.samples.count else None,
+    )
 
 
 def _take_up_the_end(trainer: "Trainer", callback: RunCallback, checkpoint: Path) -> None:
@@ -162,7 +174,7 @@ def _look_after_evaluation(trainer: "Trainer", callback: RunCallback) -> None:
 
 def _probe(job: Job, callback: RunCallback, step: int, whole: bool) -> None:
     if callback.probe is not None:
-        job.reporter.write(Phase("probe"))
+        job.reporter.write(Phase("probe", unit="questions"))
         callback.probe.measure(step, whole)
 
 

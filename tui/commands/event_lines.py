@@ -63,6 +63,13 @@ def _phase(event: Event, state: RunState) -> str:
     return f"{event.get('name')}  {amount(done, total, event.get('unit'))}"
 
 
+def _schedule(event: Event, state: RunState) -> str:
+    names = (("eval_steps", "evaluation"), ("save_steps", "checkpoint"), ("probe_steps", "probe"),
+        ("sample_steps", "samples"))  # fmt: skip
+    every = [f"{word} every {event[name]:,}" for name, word in names if event.get(name) is not None]
+    return f"{event['total_steps']:,} steps: {', '.join(every)}, and at the end"
+
+
 def _memory(event: Event, state: RunState) -> str:
     devices = event.get("devices") or []
     shown = [
@@ -163,6 +170,7 @@ _WORDS: dict[str, Callable[[Event, RunState], str]] = {
     "queued": lambda event, state: f"waits for {waits_for(event)}",
     "started": lambda event, state: f"on {', '.join(map(str, [event.get('host'), *(event.get('devices') or [])]))}",
     "phase": _phase,
+    "schedule": _schedule,
     "step": _step,
     "evaluation": _scores,
     "probe": _scores,
