@@ -140,7 +140,7 @@ class Forecast(Event):
     """Memory and time expected; `measured` after the preflight step."""
 
     type = "forecast"
-    parts: dict[str, int] = _about("bytes by part: weights, adapter, gradients, optimizer, activations, logits")
+    parts: dict[str, int] = _about("bytes by part: weights, adapter, gradients, optimizer, activations, logits, probe")
     bytes: int = _about("sum of the parts")
     seconds: float | None = _about("expected time from here to the end of the run", default=None)
     measured: int | None = _about("bytes measured above the idle process, after one real step", default=None)

@@ -14,6 +14,7 @@ from engine.adapters.sublayers import count_added, sublayer_ends
 from engine.adapters.targets import named_layers
 from engine.allocator import Heap
 from engine.errors import EngineError
+from engine.probe.batches import peak_bytes
 from engine.recipe.schema import AdapterSettings, Recipe
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def forecast_memory(
     if recipe.training.gradient_accumulation_steps == 1:
         # A layer's gradients come as its activations go; only what is more than those adds to the peak.
         gradients = max(0, gradients - activations - logits) if recipe.adapter is None else gradients
+    step = gradients + activations + logits
+    probe = _probe(shape, recipe, size)
     return {
         "weights": round(_weight_bytes(shape, recipe, dtype)),
         "adapter": 0 if recipe.adapter is None else trained * 4,
@@ -148,6 +151,8 @@ def forecast_memory(
         # Where all weights are trained, the policy as it was stands beside the one that moves.
         "reference": round(_weight_bytes(shape, recipe, dtype)) if _has_reference(recipe) else 0,
         "logits": logits,
+        # The forgetting meter reads where no gradient and no activation is held; what it takes more than those counts.
+        "probe": max(0, probe - step),
         "allocator": 0 if on_gpu else _heap(shape, recipe, rows * length, activations + logits, heap),
     }
 
@@ -164,6 +169,12 @@ def checkpoint_bytes(saved: int, optimizer: int, keep: int | None, num_saves: in
 def _rows_at_once(recipe: Recipe) -> int:
     """Sequences a row becomes: a pair's two answers are read side by side."""
     return 2 if recipe.method in ("dpo", "orpo", "reward", "constitution") else 1
+
+
+def _probe(shape: ModelShape, recipe: Recipe, size: int) -> int:
+    if recipe.probe.source is None or recipe.method == "reward":
+        return 0
+    return peak_bytes(shape.vocab_size, size)
 
 
 def _has_reference(recipe: Recipe) -> bool:

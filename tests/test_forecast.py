@@ -210,3 +210,40 @@ print(most - idle, sum(p.numel() * p.element_size() for p in model.parameters())
         assert held < (0.2 if quantization == "nf4" else 0.6) * GB
     full = (large_model / "model.safetensors").stat().st_size
     assert most["nf4"] < 0.6 * full
+
+
+@pytest.fixture(scope="module")
+def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small layers under a vocabulary of 150,000, as that of today's models: what it says of a text is large."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("wide")
+    config = AutoConfig.for_model(
+        "llama", vocab_size=150_000, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=True,
+        pad_token_id=0, bos_token_id=1, eos_token_id=3,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    make_byte_tokenizer(context=512).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.accept
+@pytest.mark.parametrize("rows_at_once", [1, 8])
+def test_the_forecast_holds_with_the_probe_on(rows_at_once: int, wide_model: Path, tmp_path: Path) -> None:
+    """The most that is measured is never much more than forecast, whatever reads: the training step or the probe."""
+    write_rows(tmp_path, [{"prompt": f"Say {n}", "completion": "word " * 9} for n in range(40)])
+    training = {"max_steps": 2, "per_device_train_batch_size": rows_at_once, "eval_steps": 2}
+    changes = {"training": training, "samples": {"max_new_tokens": 4}, "probe": {"source": "builtin"}}
+    folder = new_run_folder(tmp_path, "sft")
+    folder.recipe.write_text(dump_recipe(make_recipe("sft", wide_model, **changes)))
+    environment = worker_environment() | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    done = subprocess.run(
+        worker_command("train", str(folder.path)), env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    forecast = [event for event in read_json_lines(folder.events) if event["type"] == "forecast"][-1]
+    assert forecast["measured"] < 1.1 * forecast["bytes"], json.dumps(forecast)
+    assert forecast["measured"] > 0.6 * forecast["bytes"], json.dumps(forecast)

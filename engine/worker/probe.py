@@ -8,6 +8,7 @@ moves before any answer changes. The base's distributions are kept beside the ru
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from engine.data.encode import encode_prompt
 from engine.events import Phase, Probe
 from engine.files import read_json, write_json_atomic
 from engine.models import model_source
+from engine.probe.batches import ANSWER_TOKENS, KEPT_ENTRIES, KL_PROMPTS, MAX_PASSAGE_TOKENS
 from engine.probe.instructions import is_refusal
 from engine.probe.items import COUNTS, Interval, ProbeItems, present_names
 from engine.probe.options import OptionRow, likeliest, option_rows
@@ -22,15 +24,11 @@ from engine.probe.questions import LETTERS, Question
 from engine.probe.source import ProbeMaterial, probe_material
 from engine.worker.answers import answer_text, greedy_answers
 from engine.worker.job import Job
+from engine.worker.probe_logits import each_logits, log_likelihood
 
 if TYPE_CHECKING:
     import torch
 
-ANSWER_TOKENS = 32
-KL_PROMPTS = 16
-# Entries of the base's distributions that are kept: 64 million of two bytes are 128 MB.
-KEPT_ENTRIES = 64_000_000
-MAX_PASSAGE_TOKENS = 256
 QUESTION_BATCH = 16
 LANGUAGE_BATCH = 8
 
@@ -108,10 +106,11 @@ class ForgettingProbe:
 
     def _read_passages(self) -> list[tuple[float, int]]:
         """(nats, tokens) of each passage."""
-        return [
-            (-float(logged[range(len(ids) - 1), ids[1:]].sum()), len(ids) - 1)
-            for ids, logged in zip(self._passages, self._log_probabilities(self._passages), strict=True)
-        ]
+        found = [(0.0, 0)] * len(self._passages)
+        for number, logits in self._each_logits(self._passages, [0] * len(self._passages), LANGUAGE_BATCH):
+            ids = self._passages[number]
+            found[number] = (-log_likelihood(logits[:-1], ids[1:]), len(ids) - 1)
+        return found
 
     def _ask(self) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
@@ -146,19 +145,11 @@ class ForgettingProbe:
 
     def _option_log_likelihoods(self, rows: Sequence[OptionRow]) -> list[float]:
         """Nats of each option's own tokens, given what stands before them."""
-        import torch
-
         found = [0.0] * len(rows)
-        order = sorted(range(len(rows)), key=lambda number: len(rows[number].ids))
-        for begin in range(0, len(order), QUESTION_BATCH):
-            numbers = order[begin : begin + QUESTION_BATCH]
-            logits = self._padded_logits([rows[number].ids for number in numbers])
-            for number, of_row in zip(numbers, logits, strict=True):
-                row = rows[number]
-                # Only the option's own places are made probabilities of: the whole batch's would be twice its logits.
-                logged = of_row[row.start - 1 : len(row.ids) - 1].float().log_softmax(-1)
-                own = torch.tensor(row.ids[row.start :], device=logged.device)
-                found[number] = float(logged.gather(1, own[:, None]).sum())
+        firsts = [row.start - 1 for row in rows]
+        for number, logits in self._each_logits([row.ids for row in rows], firsts, QUESTION_BATCH):
+            row = rows[number]
+            found[number] = log_likelihood(logits[:-1], row.ids[row.start :])
         return found
 
     def _pick_letters(self, questions: Sequence[Question]) -> list[int]:
@@ -166,37 +157,38 @@ class ForgettingProbe:
         tokenizer = self._job.tokenizer
         letters = [tokenizer(letter, add_special_tokens=False)["input_ids"][-1] for letter in LETTERS]
         prompts = [self._prompt_ids(_question_text(question)) for question in questions]
-        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
         picked = [0] * len(prompts)
-        for start in range(0, len(order), QUESTION_BATCH):
-            numbers = order[start : start + QUESTION_BATCH]
-            logits = self._padded_logits([prompts[number] for number in numbers])
-            for number, row in zip(numbers, logits, strict=True):
-                picked[number] = int(row[len(prompts[number]) - 1, letters].argmax())
+        firsts = [len(prompt) - 1 for prompt in prompts]
+        for number, logits in self._each_logits(prompts, firsts, QUESTION_BATCH):
+            picked[number] = int(logits[-1, letters].argmax())
         return picked
 
     def _diverge(self, step: int) -> list[tuple[float, int]]:
         """(nats of KL, tokens) of each of the base's answers."""
         if not self._material.prompts:
             return []
-        kept = self._base_distributions(step)
-        rows: list[list[int]] = [kept[f"ids-{number}"].tolist() for number in range(len(kept) // 3)]
-        found = []
-        for number, now in enumerate(self._log_probabilities(rows)):
-            start = int(kept[f"start-{number}"])
-            answer, base = now[start - 1 :], kept[f"base-{number}"].float()
-            found.append((float((answer.exp() * (answer - base)).sum()), len(answer)))
+        from safetensors import safe_open
+
+        # Read one after the other: all of them together are large.
+        with safe_open(self._base_distributions(step), "pt") as kept:
+            count = len(kept.keys()) // 3
+            rows = [kept.get_tensor(f"ids-{number}").tolist() for number in range(count)]
+            found = [(0.0, 0)] * count
+            firsts = [int(kept.get_tensor(f"start-{number}")) - 1 for number in range(count)]
+            for number, logits in self._each_logits(rows, firsts, LANGUAGE_BATCH):
+                answer = logits[:-1].float().log_softmax(-1).cpu()
+                base = kept.get_tensor(f"base-{number}").float()
+                found[number] = (float((answer.exp() * (answer - base)).sum()), len(answer))
         return found
 
-    def _base_distributions(self, step: int) -> "dict[str, torch.Tensor]":
-        from safetensors.torch import load_file, save_file
+    def _base_distributions(self, step: int) -> Path:
+        from safetensors.torch import save_file
 
         path = self._job.folder.path / "probe" / "base.safetensors"
         if step == 0 or not path.exists():
             path.parent.mkdir(exist_ok=True)
             save_file(self._record_base(), path)
-        kept: dict[str, torch.Tensor] = load_file(path)
-        return kept
+        return path
 
     def _record_base(self) -> "dict[str, torch.Tensor]":
         """The base's greedy answers with its log-probabilities at each of their tokens."""
@@ -205,14 +197,14 @@ class ForgettingProbe:
         starts = [self._prompt_ids(prompt) for prompt in self._material.prompts[:KL_PROMPTS]]
         answers = greedy_answers(self._job.model, self._job.tokenizer, starts, ANSWER_TOKENS)
         pairs = [(start, start + answer) for start, answer in zip(starts, answers, strict=True) if answer]
+        vocabulary = int(self._job.model.get_output_embeddings().weight.shape[0])
+        room = accumulate((len(ids) - len(start)) * vocabulary for start, ids in pairs)
+        pairs = [pair for pair, entries in zip(pairs, room, strict=True) if entries <= KEPT_ENTRIES]
         kept: dict[str, torch.Tensor] = {}
-        entries = 0
-        for (start, ids), logged in zip(pairs, self._log_probabilities([ids for _, ids in pairs]), strict=True):
-            answer = logged[len(start) - 1 :]
-            entries += answer.numel()
-            if entries > KEPT_ENTRIES:
-                break
-            number = len(kept) // 3
+        firsts = [len(start) - 1 for start, _ in pairs]
+        for number, logits in self._each_logits([ids for _, ids in pairs], firsts, LANGUAGE_BATCH):
+            start, ids = pairs[number]
+            answer = logits[:-1].float().log_softmax(-1).cpu()
             kept[f"ids-{number}"] = torch.tensor(ids)
             kept[f"start-{number}"] = torch.tensor(len(start))
             # Half precision reaches down to -65504, far below what decides the divergence.
@@ -228,27 +220,10 @@ class ForgettingProbe:
         messages = [{"role": "user", "content": text}]
         return encode_prompt(messages, self._job.tokenizer, self._job.recipe.model.template_args)
 
-    def _log_probabilities(self, rows: Sequence[list[int]]) -> "Iterator[torch.Tensor]":
-        """[length - 1, vocabulary] log-probabilities of the tokens after the first, for each row of ids, on the CPU."""
-        for start in range(0, len(rows), LANGUAGE_BATCH):
-            batch = rows[start : start + LANGUAGE_BATCH]
-            logits = self._padded_logits(batch)
-            for row, row_logits in zip(batch, logits, strict=True):
-                yield row_logits[: len(row) - 1].float().log_softmax(-1).cpu()
-
-    def _padded_logits(self, rows: Sequence[list[int]]) -> "torch.Tensor":
-        """[rows, longest, vocabulary]; rows are padded on the right, where causal attention doesn't look."""
-        import torch
-
-        device = self._job.model.device
-        tensors = [torch.tensor(row, device=device) for row in rows]
-        inputs = torch.nn.utils.rnn.pad_sequence(
-            tensors, batch_first=True, padding_value=self._job.tokenizer.pad_token_id
-        )
-        lengths = torch.tensor([len(row) for row in rows], device=device)
-        mask = (torch.arange(inputs.shape[1], device=device)[None] < lengths[:, None]).long()
-        logits: torch.Tensor = self._job.model(input_ids=inputs, attention_mask=mask).logits
-        return logits
+    def _each_logits(
+        self, rows: Sequence[list[int]], firsts: Sequence[int], most: int
+    ) -> "Iterator[tuple[int, torch.Tensor]]":
+        return each_logits(self._job.model, self._job.tokenizer.pad_token_id, rows, firsts, most)
 
 
 def make_probe(job: Job, earlier: dict[str, float] | None) -> ForgettingProbe | None:
