@@ -18,7 +18,8 @@ from engine.worker.candidates import LoadedCandidates
 from engine.worker.generation_session import GenerationSession
 from engine.worker.prompting import fit_prompt
 from engine.worker.room import OVERHEAD_BYTES, TrainingJob, model_bytes, refuse_without_room
-from engine.worker.streaming import Answer, pick_token, stream_answers
+from engine.worker.sampling import pick_tokens
+from engine.worker.streaming import Answer, stream_answers
 from engine.worker.weights import count_parameters, read_weights
 from tests.adapters_on_the_spot import make_adapter, make_bottleneck
 from tests.tiny import Architecture, make_byte_tokenizer, make_tiny_model
@@ -54,18 +55,6 @@ def test_bytes_that_never_become_a_character_are_shown_at_the_end() -> None:
     assert answer.fresh_text() == "ok "
     answer.stop_reason = "length"
     assert answer.fresh_text() == "\ufffd"
-
-
-def test_sampling_follows_the_probabilities_of_the_nucleus() -> None:
-    logits = torch.log(torch.tensor([0.1, 0.5, 0.3, 0.1]))
-    random = torch.Generator().manual_seed(0)
-    draws = [pick_token(logits, Decoding(temperature=1.0, top_p=0.7), random) for _ in range(2000)]
-    assert set(draws) == {1, 2}
-    # Binomial, n 2000, p .625: three standard deviations are .033.
-    assert abs(draws.count(1) / 2000 - 0.625) < 0.033
-    assert pick_token(logits, Decoding(temperature=0.0), random) == 1
-    tiny_nucleus = [pick_token(logits, Decoding(temperature=1.0, top_p=1e-6), random) for _ in range(20)]
-    assert tiny_nucleus == [1] * 20
 
 
 def test_a_merged_adapter_is_caught_at_the_next_answer(tiny: Path) -> None:
@@ -159,7 +148,7 @@ def test_answers_with_a_cache_are_those_without_one(architecture: Architecture, 
     for token in answer.ids:
         with torch.inference_mode():
             logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1].float()
-        assert pick_token(logits, decoding, random) == token
+        assert pick_tokens(logits[None], decoding, [random]) == [token]
         ids.append(token)
     assert len(set(answer.ids)) > 10
 

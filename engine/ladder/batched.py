@@ -13,7 +13,7 @@ import torch
 
 from engine.errors import EngineError
 from engine.generation import Decoding
-from engine.worker.streaming import pick_token
+from engine.worker.sampling import pick_tokens
 
 # A finished answer is dropped from the batch once they are this share of it: dropping copies the cache.
 _DROP_AT = 0.25
@@ -26,6 +26,11 @@ class Request:
     ids: list[int]
     max_new_tokens: int
     seed: int = 0
+
+    @property
+    def size(self) -> int:
+        """Tokens that it takes in a batch at the most."""
+        return len(self.ids) + self.max_new_tokens
 
 
 @dataclass
@@ -73,8 +78,9 @@ class _Batch:
         self._stop_ids, self._stop_texts = stop_ids, stop_texts
         self._random = [torch.Generator().manual_seed(request.seed) for request in requests]
         self._rows = list(range(len(requests)))  # the request that each row of the batch answers
-        self._options = _accepted(model, ("logits_to_keep",))
-        self._takes_positions = bool(_accepted(model, ("position_ids",)))
+        # Of a prompt, only the last place's logits.
+        self._options = dict.fromkeys(accepted_options(model, ("logits_to_keep",)), 1)
+        self._takes_positions = bool(accepted_options(model, ("position_ids",)))
         self._device = model.device
         self._cache: Any = None
         width = max(len(request.ids) for request in requests)
@@ -113,11 +119,7 @@ class _Batch:
         self._drop_finished()
 
     def _choose(self, logits: torch.Tensor) -> list[int]:
-        if self._decoding.temperature <= 0:
-            chosen: list[int] = logits.argmax(dim=-1).tolist()
-            return chosen
-        rows = logits.cpu()
-        return [pick_token(rows[place], self._decoding, self._random[row]) for place, row in enumerate(self._rows)]
+        return pick_tokens(logits, self._decoding, [self._random[row] for row in self._rows])
 
     def _take(self, row: int, token: int) -> None:
         answer = self.answers[row]
@@ -156,8 +158,8 @@ class _Batch:
             self._cache.reorder_cache(places)
 
 
-def _accepted(model: Any, names: Sequence[str]) -> dict[str, int]:
-    """Of the optional arguments, those that the model's forward takes; `logits_to_keep` is 1: the last position's."""
+def accepted_options(model: Any, names: Sequence[str]) -> list[str]:
+    """Of these optional arguments, those that the model's forward takes."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     known = inspect.signature(inner.forward).parameters
-    return dict.fromkeys((name for name in names if name in known), 1)
+    return [name for name in names if name in known]

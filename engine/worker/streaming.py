@@ -14,6 +14,7 @@ import torch
 from engine.errors import EngineError
 from engine.generation import Decoding
 from engine.worker.candidates import LoadedCandidates
+from engine.worker.sampling import pick_tokens
 
 FLUSH_SECONDS = 0.1
 SLICE_TOKENS = 8
@@ -52,20 +53,6 @@ def stream_answers(
     return list(answers.values())
 
 
-def pick_token(logits: torch.Tensor, decoding: Decoding, random: torch.Generator) -> int:
-    """The next token: the likeliest at temperature 0, else drawn from the top `top_p` of the probability.
-
-    `logits` has shape [vocabulary], float32 on the CPU. Nucleus sampling as in Holtzman et al., 2020.
-    """
-    if decoding.temperature <= 0:
-        return int(logits.argmax())
-    probabilities, order = torch.softmax(logits / decoding.temperature, dim=-1).sort(descending=True, stable=True)
-    # A token stays when those before it have not reached top_p yet; the first always does.
-    before = probabilities.cumsum(-1) - probabilities
-    probabilities[(before >= decoding.top_p) & (before > 0)] = 0.0
-    return int(order[torch.multinomial(probabilities, 1, generator=random)])
-
-
 class Answer:
     """One candidate's growing answer. `seconds` is the time spent on it, not the others' turns."""
 
@@ -74,21 +61,20 @@ class Answer:
         self.ids: list[int] = []
         self.seconds = 0.0
         self.stop_reason: str | None = None
-        self._tokenizer, self._decoding, self._stop_ids = tokenizer, decoding, stop_ids
+        self.decoding = decoding
+        self._tokenizer, self._stop_ids = tokenizer, stop_ids
         self._sent = 0
         # Each candidate draws the same sequence of random numbers, so that equal models give equal text.
-        self._random = torch.Generator().manual_seed(decoding.seed)
+        self.random = torch.Generator().manual_seed(decoding.seed)
 
-    def take(self, logits: torch.Tensor) -> int:
-        """Choose the next token, note it, and give it; `logits` has shape [vocabulary]."""
-        token = pick_token(logits, self._decoding, self._random)
+    def take(self, token: int) -> None:
+        """Note the next token."""
         if token in self._stop_ids:
             self.stop_reason = "end"
-            return token
+            return
         self.ids.append(token)
-        if len(self.ids) >= self._decoding.max_new_tokens:
+        if len(self.ids) >= self.decoding.max_new_tokens:
             self.stop_reason = "length"
-        return token
 
     @property
     def text(self) -> str:
@@ -136,18 +122,20 @@ class _Group:
     def _step(self, forward: Callable[..., Any], options: dict[str, int]) -> None:
         started = time.perf_counter()
         output = forward(self._input, past_key_values=self._cache, use_cache=True, **options)
-        logits = output.logits[:, -1].float().cpu()
+        logits = output.logits[:, -1].float()
         running = [answer.stop_reason is None for answer in self._answers]
-        tokens = []
-        for row, answer in enumerate(self._answers):
-            if not running[row]:
-                tokens.append(0)  # The row goes on in the batch, unread.
-                continue
-            if not torch.isfinite(logits[row].max()):
+        rows = [row for row, is_running in enumerate(running) if is_running]
+        for row, finite in zip(rows, torch.isfinite(logits[rows].amax(dim=-1)).tolist(), strict=True):
+            if not finite:
                 raise EngineError(
-                    f"{answer.candidate} gives logits that are not numbers", hint="try model.dtype: float32"
+                    f"{self._answers[row].candidate} gives logits that are not numbers",
+                    hint="try model.dtype: float32",
                 )
-            tokens.append(answer.take(logits[row]))
+        randoms = [self._answers[row].random for row in rows]
+        tokens = [0] * len(running)  # A finished row goes on in the batch, unread.
+        for row, token in zip(rows, pick_tokens(logits[rows], self._answers[0].decoding, randoms), strict=True):
+            tokens[row] = token
+            self._answers[row].take(token)
         fresh = torch.tensor(tokens, device=self._input.device)[:, None]
         self._cache = getattr(output, "past_key_values", None)
         # A model without a cache of the usual kind reads everything again each time: slow, and right.
