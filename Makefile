@@ -2,6 +2,7 @@
 #   make demo     install, then open the terminal application on a new pocket project (headless without a terminal)
 #   make test     install with the test extras, then lint, types, import rules and the quick tests
 #   make accept   the slow acceptance tests: demos, kills, every recipe end to end, packaging
+#   make lowest   the quick tests of methods and workers with the lowest versions that pyproject.toml admits
 #   make format   rewrite the sources in the one format that `make test` checks
 #   make clean    remove the environment, the demo project and every cache
 SHELL := /bin/sh
@@ -19,7 +20,15 @@ INSTALL_INPUTS := pyproject.toml constraints/ui.txt $(CONSTRAINTS)
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary -c $(CONSTRAINTS)
 CHECKED := engine tui recipes rung.py
 
-.PHONY: demo test accept lint quick format install install-test clean
+# An environment that sees the other one beneath it, and has of its own only what is older there: torch, the largest, is
+# the same in both.
+LOWEST := build/lowest
+LOWEST_TESTS ?= tests/test_methods_*.py tests/test_adapter_kinds.py tests/test_bottleneck.py tests/test_masks.py \
+	tests/test_training.py tests/test_recovery.py tests/test_probe.py tests/test_precision.py \
+	tests/test_weights_move.py tests/test_trl_arguments.py
+SITE := import sysconfig; print(sysconfig.get_path('purelib'))
+
+.PHONY: demo test accept lowest lint quick format install install-test clean
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
@@ -43,6 +52,9 @@ quick: $(VENV)/.installed-test
 accept: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "slow or accept" $(PYTEST_ARGS)
 
+lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -m "not slow and not accept" $(LOWEST_TESTS) $(PYTEST_ARGS)
+
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -58,6 +70,14 @@ $(VENV)/.installed-train: $(INSTALL_INPUTS) | $(BIN)/python
 $(VENV)/.installed-test: $(INSTALL_INPUTS) | $(BIN)/python
 	$(PIP_INSTALL) -e '.[train,test]'
 	@touch $(VENV)/.installed-train $@
+
+$(LOWEST)/.installed: constraints/lowest.txt $(VENV)/.installed-test
+	rm -rf $(LOWEST)
+	$(BIN)/python -m venv $(LOWEST)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "$(SITE)")')" \
+	  > "$$($(LOWEST)/bin/python -c "$(SITE)")/beneath.pth"
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check --prefer-binary -q -r constraints/lowest.txt
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

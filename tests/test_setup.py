@@ -113,6 +113,25 @@ def test_changed_requirements_are_installed(changed: str, checkout: Path) -> Non
     assert "-e '.[train]'" in make(checkout, "--dry-run", "demo").stdout
 
 
+def test_the_lowest_versions_lie_over_the_environment_that_is_there(checkout: Path) -> None:
+    """Only what is older is installed again: pip gets the pins alone, and torch is not among them."""
+    planned = make(checkout, "--dry-run", "lowest").stdout
+    assert "build/lowest/bin/python -m pip install" in planned and "-r constraints/lowest.txt" in planned
+    assert "site.addsitedir(" in planned and planned.count("pip install") == 1
+    assert not any(line.startswith("torch") for line in (ROOT / "constraints" / "lowest.txt").read_text().splitlines())
+    tests = next(line for line in planned.splitlines() if "pytest" in line)
+    assert "tests/test_methods_*.py" in tests and "tests/test_training.py" in tests
+    (checkout / "build" / "lowest").mkdir(parents=True)
+    (checkout / "build" / "lowest" / ".installed").touch()
+    assert "pip install" not in make(checkout, "--dry-run", "lowest").stdout
+
+
+def test_peft_is_as_new_as_transformers_asks() -> None:
+    """Transformers 5.17 takes a frozen copy of an adapter for a reference only with PEFT 0.19.1."""
+    lowest = pins("lowest.txt")
+    assert Version(lowest["peft"]) >= Version("0.19.1")
+
+
 @pytest.mark.skipif(NVIDIA_DRIVER, reason="this machine has an NVIDIA driver")
 def test_without_a_driver_the_cpu_build_is_chosen(checkout: Path) -> None:
     (checkout / ".venv" / ".installed-train").unlink()
@@ -170,9 +189,10 @@ def test_ci_installs_what_is_missing_and_tests_last(ci: Path) -> None:
     assert install.endswith("tmux gcc libc6-dev librsvg2-bin")
     assert [line.split()[-1] for line in made[:2]] == ["install-test", "lint"]
     # The quick and the slow tests run side by side, so that their lines come in either order.
-    marked = {line.split()[-1]: line.startswith("accept: ") for line in made[2:]}
-    assert marked == {"quick": False, "accept": True}
-    assert end == "quick tests ended with 0, acceptance tests with 0"
+    marked = {line.split()[-1]: line.partition(": ")[0] for line in made[2:]}
+    assert marked == {"quick": "make --no-print-directory quick", "accept": "accept", "lowest": "lowest"}
+    assert made.index("make --no-print-directory quick") < made.index("lowest: make --no-print-directory lowest")
+    assert end == "quick tests ended with 0, with the lowest versions 0, acceptance tests with 0"
 
 
 def test_ci_installs_nothing_when_all_is_there(ci: Path) -> None:
@@ -195,15 +215,16 @@ def test_ci_fails_when_a_test_fails(ci: Path) -> None:
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize(
-    ("failing", "said"), [("quick", "with 2, acceptance tests with 0"), ("accept", "tests with 2")]
-)
-def test_ci_fails_when_one_half_fails_and_lets_the_other_end(ci: Path, failing: str, said: str) -> None:
+@pytest.mark.parametrize(("failing", "codes"), [("quick", (2, 0, 0)), ("lowest", (0, 2, 0)), ("accept", (0, 0, 2))])
+def test_ci_fails_when_one_part_fails_and_lets_the_others_end(
+    ci: Path, failing: str, codes: tuple[int, int, int]
+) -> None:
     executable(ci / "bin" / "make", f'echo "make $*"; case "$*" in *{failing}) exit 2;; esac')
     done = run_ci(ci)
     assert done.returncode == 1
-    assert "make --no-print-directory quick" in done.stdout and "make --no-print-directory accept" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith(said)
+    assert all(f"make --no-print-directory {part}" in done.stdout for part in ("quick", "lowest", "accept"))
+    said = "quick tests ended with {}, with the lowest versions {}, acceptance tests with {}"
+    assert done.stdout.splitlines()[-1] == said.format(*codes)
 
 
 def test_the_events_page_is_the_generated_one() -> None:
