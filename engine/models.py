@@ -67,6 +67,17 @@ def pick_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def free_memory() -> None:
+    """Give back what a model held that nothing refers to any more, on the GPU too."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def load_tokenizer(model: ModelSettings, root: Path) -> "PreTrainedTokenizerBase":
     """The model's tokenizer with the recipe's chat template and a padding token set."""
     from transformers import AutoTokenizer

@@ -259,8 +259,8 @@ def test_a_local_judge_that_calls_everything_good_keeps_it(tmp_path: Path) -> No
     from engine.methods.teacher import Answer
 
     prompts = [Prompted([{"role": "user", "content": "Which?"}], None, "rows", n) for n in range(2)]
-    answers = [Answer(prompt, word, True) for prompt, word in zip(prompts, ("red", "blue"), strict=True)]
-    answers.append(Answer(prompts[0], "cut o", False))
+    answers = [Answer(prompt, word, "end") for prompt, word in zip(prompts, ("red", "blue"), strict=True)]
+    answers.append(Answer(prompts[0], "cut o", "length"))
     lessons = [{"messages": [*question(item, "Red."), {"role": "assistant", "content": "Yes."}]} for item in answers]
     school = new_run_folder(write_rows(tmp_path / "school", lessons * 8), "sft")
     training = {"num_train_epochs": 10, "learning_rate": 1e-2, "eval_steps": 200}
@@ -299,14 +299,14 @@ def test_each_answer_that_is_not_learned_has_its_reason() -> None:
     )
     prompt, other = (Prompted([{"role": "user", "content": "Which?"}], None, "rows", n) for n in range(2))
     cases = [
-        (Answer(prompt, "red", False), 1.0, "cut off at 256 tokens"),
-        (Answer(prompt, "red", True), 1.0, None),
-        (Answer(prompt, "red", True), 1.0, "the same as another answer to the prompt"),
-        (Answer(other, "red", True), 1.0, None),
-        (Answer(prompt, " ", True), 1.0, "empty"),
-        (Answer(prompt, "blue", True), 0.2, "its score is below 0.5"),
-        (Answer(prompt, "pink", True), None, "the prompt has no reference"),
-        (Answer(prompt, "grey", True), 0.5, "the judge calls it bad"),
+        (Answer(prompt, "red", "length"), 1.0, "cut off at 256 tokens"),
+        (Answer(prompt, "red", "end"), 1.0, None),
+        (Answer(prompt, "red", "end"), 1.0, "the same as another answer to the prompt"),
+        (Answer(other, "red", "end"), 1.0, None),
+        (Answer(prompt, " ", "end"), 1.0, "empty"),
+        (Answer(prompt, "blue", "end"), 0.2, "its score is below 0.5"),
+        (Answer(prompt, "pink", "end"), None, "the prompt has no reference"),
+        (Answer(prompt, "grey", "end"), 0.5, "the judge calls it bad"),
         (Answer(prompt, "brown", True), 1.0, "the judge gave no verdict"),
         (Answer(prompt, "white", True), 1.0, "the judge gave no verdict: its context has no room for it"),
     ]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from engine.events import Event, Phase
 from engine.files import canonical_json, sha256_text
@@ -21,6 +22,16 @@ ROWS_A_BATCH = 64
 TOKENS_A_BATCH = 32_768
 
 
+class Sized(Protocol):
+    """What takes room in a batch: `size` is its prompt's tokens and the most that its answer may have."""
+
+    @property
+    def size(self) -> int: ...
+
+
+Item = TypeVar("Item", bound=Sized)
+
+
 @dataclass(frozen=True)
 class _Prepared:
     material: Material
@@ -31,7 +42,7 @@ class _Prepared:
 
     @property
     def size(self) -> int:
-        return len(self.request.ids) + self.request.max_new_tokens
+        return self.request.size
 
 
 class LocalAnswers:
@@ -111,13 +122,14 @@ class LocalAnswers:
         return replace(answer, latency_s=round(seconds, 4))
 
 
-def plan_batches(prepared: Sequence[_Prepared]) -> list[list[_Prepared]]:
-    """Batches of neighbours, as many rows each as the limits of rows and of padded tokens allow."""
-    batches: list[list[_Prepared]] = []
-    for item in prepared:
+def plan_batches(items: Sequence[Item], rows: int | None = None) -> list[list[Item]]:
+    """Batches of neighbours, as many each as the limits of rows and of padded tokens allow; longest items first."""
+    most = rows or ROWS_A_BATCH
+    batches: list[list[Item]] = []
+    for item in items:
         current = batches[-1] if batches else []
         # The first row of a batch is its longest: all others are padded to it.
-        if current and len(current) < ROWS_A_BATCH and current[0].size * (len(current) + 1) <= TOKENS_A_BATCH:
+        if current and len(current) < most and current[0].size * (len(current) + 1) <= TOKENS_A_BATCH:
             current.append(item)
         else:
             batches.append([item])

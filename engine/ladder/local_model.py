@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.events import Event, Phase, Recovered
+from engine.events import Event, Phase
 from engine.generation import Decoding
 from engine.hub.download import tell_downloads_to
 from engine.ladder.spec import CandidateSpec
+from engine.ladder.within_memory import answer_within_memory
 from engine.models import pick_device, resolve_dtype
 from engine.recipe.schema import ModelSettings
 from engine.worker.download_events import DownloadEvents
@@ -72,25 +73,15 @@ class OpenModel:
         self, requests: "Sequence[Request]", decoding: Decoding, stop_texts: Sequence[str]
     ) -> "list[Generated]":
         """Answers in the order of the requests. A batch that doesn't fit in memory is halved, and that is told."""
-        import torch
-
         from engine.ladder.batched import generate_batch
 
-        try:
+        model, stops = self._loaded.model(self._label), self._loaded.stop_ids(self._label)
+
+        def answer(batch: "Sequence[Request]") -> "list[Generated]":
             with self._forward() as forward:
-                model = self._loaded.model(self._label)
-                stops = self._loaded.stop_ids(self._label)
-                return generate_batch(model, forward, self.tokenizer, requests, decoding, stops, stop_texts)
-        except torch.OutOfMemoryError:
-            if len(requests) == 1:
-                raise
-        torch.cuda.empty_cache()
-        half = len(requests) // 2
-        self._report(Recovered("out of memory while answering", {"batch": len(requests)}, {"batch": half}))
-        return [
-            *self.generate(requests[:half], decoding, stop_texts),
-            *self.generate(requests[half:], decoding, stop_texts),
-        ]
+                return generate_batch(model, forward, self.tokenizer, batch, decoding, stops, stop_texts)
+
+        return answer_within_memory(answer, requests, self._report)
 
     def forward(self, ids: "torch.Tensor") -> "torch.Tensor":
         """Logits of token ids [rows, tokens]: [rows, tokens, vocabulary]."""

@@ -58,7 +58,9 @@ def reasons(found: Sequence[Sorted]) -> list[str]:
 
 
 def _fault(answer: Answer, score: float | None, repeated: bool, settings: DistillSettings) -> str | None:
-    if not answer.complete:
+    if answer.end == "no_room":
+        return "the prompt fills the teacher's context: there is no room for an answer"
+    if answer.end == "length":
         return f"cut off at {settings.teacher.max_new_tokens} tokens"
     if not answer.text.strip():
         return "empty"

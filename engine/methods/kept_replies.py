@@ -1,6 +1,5 @@
 """Replies of a model to conversations, kept as they come: a run that breaks off asks only for the rest."""
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,11 +11,12 @@ from engine.errors import EngineError
 from engine.files import append_json_line, canonical_json, cut_torn_line, read_json_lines, sha256_text
 from engine.generation import Decoding
 from engine.methods.feedback import Reply
-from engine.models import context_length
+from engine.models import context_length, free_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from engine.ladder.batched import Generated, Request
     from engine.project.schema import EndpointModel
 
 Numbered = Iterator[tuple[int, Reply]]
@@ -94,8 +94,13 @@ class LocalSpeaker:
         self._model: Any = None
 
     def speak(self, conversations: Sequence[list[Message]]) -> Numbered:
-        """Batch by batch, those of like length together."""
+        """Batch by batch, those of like length together; a batch that doesn't fit in memory is halved."""
         import torch
+
+        from engine.ladder.batched import Request
+        from engine.ladder.local_answers import plan_batches
+        from engine.ladder.within_memory import answer_within_memory
+        from engine.worker.answers import answer_text
 
         if self._model is None:
             # The adapter that will be trained draws its weights later, and must draw the same ones after a break.
@@ -103,47 +108,33 @@ class LocalSpeaker:
                 self._model = self._load()
         context = context_length(self._model.config)
         prompts = [encode_prompt(turns, self._tokenizer, self._template_args) for turns in conversations]
-        fitting = []
+        fitting: list[tuple[Request, int]] = []
         for number, ids in enumerate(prompts):
-            if context is not None and len(ids) >= context:
+            room = self._max_new_tokens if context is None else min(self._max_new_tokens, context - len(ids))
+            if room <= 0:
                 yield number, Reply("", "no_room")
-            else:
-                fitting.append(number)
-        fitting.sort(key=lambda number: len(prompts[number]))
-        for start in range(0, len(fitting), self._batch_size):
-            yield from self._batch(fitting[start : start + self._batch_size], prompts, conversations, context)
+                continue
+            # The seed is the conversation's own, so that a reply does not depend on what was asked before a break.
+            fitting.append((Request(ids, room, int(reply_key(conversations[number], self.who)[:7], 16)), number))
+        fitting.sort(key=lambda pair: -pair[0].size)
+        numbers = iter([number for _, number in fitting])
+        for batch in plan_batches([request for request, _ in fitting], self._batch_size):
+            for answer in answer_within_memory(self._answer, batch):
+                text = answer_text(self._tokenizer, answer.ids)
+                yield next(numbers), Reply(text, "end" if answer.stop_reason == "end" else "length")
 
     def close(self) -> None:
         """Give the memory back."""
-        import torch
-
         self._model = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
-    def _batch(
-        self,
-        numbers: Sequence[int],
-        prompts: Sequence[list[int]],
-        conversations: Sequence[list[Message]],
-        context: int | None,
-    ) -> Numbered:
-        from engine.ladder.batched import Request, generate_batch
-        from engine.worker.answers import answer_text, model_stop_ids
+    def _answer(self, batch: "Sequence[Request]") -> "list[Generated]":
+        from engine.ladder.batched import generate_batch
+        from engine.worker.answers import model_stop_ids
 
-        requests = []
-        for number in numbers:
-            room = self._max_new_tokens if context is None else context - len(prompts[number])
-            # The seed is the conversation's own, so that a reply does not depend on what was asked before a break.
-            seed = int(reply_key(conversations[number], self.who)[:7], 16)
-            requests.append(Request(prompts[number], min(self._max_new_tokens, room), seed))
         decoding = Decoding(max_new_tokens=self._max_new_tokens, temperature=self._temperature)
         stops = frozenset(stop_ids(self._tokenizer, model_stop_ids(self._model)))
-        answers = generate_batch(self._model, self._model, self._tokenizer, requests, decoding, stops)
-        for number, answer in zip(numbers, answers, strict=True):
-            text = answer_text(self._tokenizer, answer.ids)
-            yield number, Reply(text, "end" if answer.stop_reason == "end" else "length")
+        return generate_batch(self._model, self._model, self._tokenizer, batch, decoding, stops)
 
 
 class EndpointSpeaker:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engine.data.encode import encode_prompt, stop_ids
 from engine.data.prompts import Prompted
@@ -14,11 +14,11 @@ from engine.events import Phase
 from engine.files import append_json_line, canonical_json, cut_torn_line, read_json_lines, sha256_text
 from engine.generation import Decoding
 from engine.methods.distill_settings import DistillSettings
-from engine.models import load_model, load_tokenizer
+from engine.models import context_length, free_memory, load_model, load_tokenizer
 from engine.worker.reporter import Reporter
 
-BATCH = 16
 TOLD_EVERY = 8
+End = Literal["end", "length", "no_room"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the teacher. `complete` is False for one that was cut off at the limit."""
+    """One answer of the teacher: whole, cut off at the limit, or none, where its context has no room for one."""
 
     prompt: Prompted
     text: str
-    complete: bool
+    end: End
 
 
 def teacher_answers(
@@ -67,8 +67,8 @@ def teacher_answers(
         reporter.write(Phase("load", done, len(wanted), "teacher's answers"))
         source = _from_endpoint if settings.teacher.endpoint is not None else _from_model
         try:
-            for asked, text, complete in source(missing, settings, root, device, seed):
-                known[asked.key] = {"key": asked.key, "text": text, "complete": complete}
+            for asked, text, end in source(missing, settings, root, device, seed, reporter):
+                known[asked.key] = {"key": asked.key, "text": text, "end": end}
                 append_json_line(file, known[asked.key])
                 after_each()
                 done += 1
@@ -81,7 +81,15 @@ def teacher_answers(
                 f"{error.details}\n{done} of {len(wanted)} answers are kept".strip(),
                 f"{hint}rung resume goes on where it stopped",
             ) from error
-    return [Answer(asked.prompt, known[asked.key]["text"], known[asked.key]["complete"]) for asked in wanted]
+        if settings.teacher.model is not None:
+            free_memory()  # The student is loaded next.
+    return [Answer(asked.prompt, known[asked.key]["text"], _end_of(known[asked.key])) for asked in wanted]
+
+
+def _end_of(kept: dict[str, Any]) -> End:
+    """How a kept answer ended; earlier versions kept whether it was complete."""
+    end: End = kept["end"] if "end" in kept else "end" if kept["complete"] else "length"
+    return end
 
 
 def _turns(prompt: Prompted, settings: DistillSettings) -> list[Message]:
@@ -107,8 +115,8 @@ def _key(prompt: Prompted, sample: int, settings: DistillSettings) -> str:
 
 
 def _from_endpoint(
-    missing: Sequence[Asked], settings: DistillSettings, _root: Path, _device: str, seed: int
-) -> Iterator[tuple[Asked, str, bool]]:
+    missing: Sequence[Asked], settings: DistillSettings, _root: Path, _device: str, seed: int, _reporter: Reporter
+) -> Iterator[tuple[Asked, str, End]]:
     assert settings.teacher.endpoint is not None
     decoding = ChatDecoding(settings.teacher.max_new_tokens, settings.teacher.temperature)
     with ChatEndpoint(settings.teacher.endpoint) as endpoint:
@@ -117,31 +125,42 @@ def _from_endpoint(
             these = [asked for asked in missing if asked.sample == sample]
             seeded = ChatDecoding(decoding.max_tokens, decoding.temperature, seed=seed + sample)
             for number, reply in endpoint.stream_replies([_turns(asked.prompt, settings) for asked in these], seeded):
-                yield these[number], reply.text, reply.finish_reason != "length"
+                yield these[number], reply.text, "length" if reply.finish_reason == "length" else "end"
 
 
 def _from_model(
-    missing: Sequence[Asked], settings: DistillSettings, root: Path, device: str, seed: int
-) -> Iterator[tuple[Asked, str, bool]]:
-    from engine.ladder.batched import Request, generate_batch
+    missing: Sequence[Asked], settings: DistillSettings, root: Path, device: str, seed: int, reporter: Reporter
+) -> Iterator[tuple[Asked, str, End]]:
+    """Answered as evaluations are: batches bounded by tokens, halved where memory is short; longest prompts first."""
+    from engine.ladder.batched import Generated, Request, generate_batch
+    from engine.ladder.local_answers import plan_batches
+    from engine.ladder.within_memory import answer_within_memory
     from engine.worker.answers import answer_text, model_stop_ids
 
-    assert settings.teacher.model is not None
     teacher = settings.teacher
-    tokenizer = load_tokenizer(settings.teacher.model, root)
-    model = load_model(settings.teacher.model, root, device)
+    assert teacher.model is not None
+    tokenizer = load_tokenizer(teacher.model, root)
+    model = load_model(teacher.model, root, device)
     stops = frozenset(stop_ids(tokenizer, model_stop_ids(model)))
     decoding = Decoding(max_new_tokens=teacher.max_new_tokens, temperature=teacher.temperature)
-    args = settings.teacher.model.template_args
-    asked_ids = [(asked, encode_prompt(_turns(asked.prompt, settings), tokenizer, args)) for asked in missing]
-    asked_ids.sort(key=lambda pair: len(pair[1]))
-    for start in range(0, len(asked_ids), BATCH):
-        batch = asked_ids[start : start + BATCH]
-        requests = [
-            # The seed is the question's own, so that an answer does not depend on what was asked before a stop.
-            Request(ids, teacher.max_new_tokens, seed=(seed + int(asked.key[:8], 16)) % (1 << 31))
-            for asked, ids in batch
-        ]
-        answers = generate_batch(model, model, tokenizer, requests, decoding, stops)
-        for (asked, _), answer in zip(batch, answers, strict=True):
-            yield asked, answer_text(tokenizer, answer.ids), answer.stop_reason == "end"
+    context = context_length(model.config)
+    requests: list[tuple[Request, Asked]] = []
+    for asked in missing:
+        ids = encode_prompt(_turns(asked.prompt, settings), tokenizer, teacher.model.template_args)
+        room = teacher.max_new_tokens if context is None else min(teacher.max_new_tokens, context - len(ids))
+        if room <= 0:
+            yield asked, "", "no_room"
+            continue
+        # The seed is the question's own, so that an answer does not depend on what was asked before a stop.
+        own_seed = (seed + int(asked.key[:8], 16)) % (1 << 31)
+        requests.append((Request(ids, room, own_seed), asked))
+    requests.sort(key=lambda pair: -pair[0].size)
+
+    def answer(batch: Sequence[Request]) -> list[Generated]:
+        return generate_batch(model, model, tokenizer, batch, decoding, stops)
+
+    asked_in_order = iter([asked for _, asked in requests])
+    for batch in plan_batches([request for request, _ in requests]):
+        for given in answer_within_memory(answer, batch, reporter.write):
+            text = answer_text(tokenizer, given.ids)
+            yield next(asked_in_order), text, "end" if given.stop_reason == "end" else "length"

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.data.encode import stop_ids
 from engine.generation import Decoding
-from engine.ladder.batched import Request, generate_batch
+from engine.ladder.batched import Generated, Request, generate_batch
+from engine.ladder.within_memory import answer_within_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,6 +21,10 @@ def greedy_answers(
     decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
     stops = frozenset(stop_ids(tokenizer, model_stop_ids(model)))
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+
+    def answer(batch: Sequence[Request]) -> list[Generated]:
+        return generate_batch(model, model, tokenizer, batch, decoding, stops)
+
     answers: list[list[int]] = [[] for _ in prompts]
     was_training = model.training
     model.eval()
@@ -27,9 +32,9 @@ def greedy_answers(
         for start in range(0, len(order), BATCH):
             numbers = order[start : start + BATCH]
             requests = [Request(list(prompts[number]), max_new_tokens) for number in numbers]
-            generated = generate_batch(model, model, tokenizer, requests, decoding, stops)
-            for number, answer in zip(numbers, generated, strict=True):
-                answers[number] = answer.ids
+            generated = answer_within_memory(answer, requests)
+            for number, given in zip(numbers, generated, strict=True):
+                answers[number] = given.ids
     finally:
         model.train(was_training)
     return answers
