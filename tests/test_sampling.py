@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from engine.generation import Decoding
+from engine.worker import sampling
 from engine.worker.sampling import pick_tokens
 
 FEW = torch.log(torch.tensor([0.1, 0.5, 0.3, 0.1]))
@@ -67,6 +68,19 @@ def test_a_row_draws_by_its_own_seed_whatever_its_batch(top_p: float) -> None:
     backwards = pick_tokens(logits.flip(0), decoding, seeded(64)[::-1])
     assert backwards == together[::-1]
     assert len(set(together)) > 20
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 4.0])
+def test_the_nucleus_among_a_few_is_that_of_the_whole_vocabulary(
+    spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wide nuclei, which need the whole, and narrow ones, with many equal probabilities at every border."""
+    torch.manual_seed(4)
+    logits = (torch.randn(40, 3000) * spread).bfloat16().float()
+    decoding = Decoding(temperature=0.9, top_p=0.8)
+    among_few = pick_tokens(logits, decoding, seeded(40))
+    monkeypatch.setattr(sampling, "FEW", 3000)
+    assert pick_tokens(logits, decoding, seeded(40)) == among_few
 
 
 def test_tokens_without_probability_are_never_drawn() -> None:
