@@ -58,9 +58,9 @@ def test_the_whole_wizard_with_the_terminal_lost_in_the_middle(
 ) -> None:
     root = make_demo("format", tmp_path / "demo")
     first = open_wizard(terminals, root, environment, size)
-    # Situation: a second want. i goes into its list, space marks the first line.
+    # Situation: a second want. Tab goes into its list, space marks the first line.
     first.wait_for("[1 situation]")
-    first.keys("i", "Space")
+    first.keys("Tab", "Space")
     first.wait_for("[x] facts")
     first.keys("]")
     first.wait_for("[2 model]")

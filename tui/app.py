@@ -18,6 +18,7 @@ from engine.errors import EngineError
 from engine.project import is_project
 from engine.recent_projects import remember_project
 from engine.runs.folder import RunFolder, find_run
+from tui.covered_screens import CoveredScreensRest
 from tui.glyphs import Glyphs, glyphs
 from tui.key_order import OrderedKeys
 from tui.ladder_data import Ladder
@@ -46,7 +47,7 @@ class ErrandDone(Message):
         super().__init__()
 
 
-class RungApp(OrderedKeys):
+class RungApp(OrderedKeys, CoveredScreensRest):
     """The screens on one project. `replay` shows a recorded events file instead, to look at only.
 
     `start` is a screen's name, or "auto": the runs of a project, else the welcome screen. `run` opens that run.
@@ -114,6 +115,12 @@ class RungApp(OrderedKeys):
     def any_live(self) -> bool:
         """Whether a run goes on."""
         return any(run.live for run in self.runs.values())
+
+    @property
+    def keys_wait(self) -> bool:
+        """Whether the screen on top still reads what its keys act on."""
+        screen = self.screen_stack[-1] if self.screen_stack else None
+        return isinstance(screen, RungScreen) and screen.opening
 
     def now(self) -> float:
         """Seconds since the epoch; in a recording the time of its last event."""
@@ -285,21 +292,30 @@ class RungApp(OrderedKeys):
 
     # What goes to the engine
 
-    def errand(self, call: Callable[[], Result], done: Callable[[Result], object] = lambda _: None) -> None:
+    def errand(
+        self,
+        call: Callable[[], Result],
+        done: Callable[[Result], object] = lambda _: None,
+        failed: Callable[[], object] = lambda: None,
+    ) -> None:
         """Call the engine in a thread, then `done` with what it gave.
 
-        An EngineError is shown as a panel, and so is what the disk refuses.
+        An EngineError is shown as a panel, after `failed` was called, and so is what the disk refuses.
         """
+
+        def refuse(error: EngineError) -> None:
+            failed()
+            self.show_error(error)
 
         def body() -> None:
             try:
                 result = call()
             except EngineError as error:
                 raised = error
-                self.post_message(ErrandDone(lambda: self.show_error(raised)))
+                self.post_message(ErrandDone(lambda: refuse(raised)))
             except OSError as error:
                 refused = EngineError(error.strerror or str(error), str(error.filename or ""))
-                self.post_message(ErrandDone(lambda: self.show_error(refused)))
+                self.post_message(ErrandDone(lambda: refuse(refused)))
             else:
                 self.post_message(ErrandDone(lambda: done(result)))
 
@@ -312,6 +328,7 @@ class RungApp(OrderedKeys):
         """Show what went wrong, over the screen."""
         from tui.screens.dialogs import ErrorPanel
 
+        self.forget_waiting_keys()
         self.push_screen(ErrorPanel(error))
 
     def change_settings(self, settings: Settings) -> None:

@@ -3,6 +3,8 @@
 A key goes to the widget that has the focus and from there up to the app, one queue after the other; what it is bound to
 happens at the end of that way. Textual sends the next key off meanwhile, by the focus of before: of letters that
 come in one packet, as a slow line sends them, those behind a key that opens a field would be keys of the page.
+
+Keys also wait for a page that still loads: what is typed then is meant for it, and not for what is there meanwhile.
 """
 
 from collections import deque
@@ -15,6 +17,8 @@ from textual.timer import Timer
 
 # A key whose widget goes away under it leaves no trace; the next one doesn't wait for it longer than that.
 PATIENCE_SECONDS = 0.5
+# Those by which one leaves don't wait for a page, and what was typed before them is forgotten.
+LEAVING = frozenset({"escape", "ctrl+c", "ctrl+q"})
 
 
 class OrderedKeys(App[None]):
@@ -26,9 +30,27 @@ class OrderedKeys(App[None]):
         self._on_its_way: Event | None = None
         self._patience: Timer | None = None
 
+    @property
+    def keys_wait(self) -> bool:
+        """Whether the page that keys are meant for still loads. Who ends that calls `send_waiting_keys`."""
+        return False
+
+    async def send_waiting_keys(self) -> None:
+        """The page is there: what was typed meanwhile goes to it."""
+        if self._on_its_way is None:
+            await self._send_next()
+
+    def forget_waiting_keys(self) -> None:
+        """The page won't come, and what was typed was for no other."""
+        self._keys.clear()
+
     async def on_event(self, event: Event) -> None:
         """Keys and pasted text wait for their turn; everything else is as Textual has it."""
         if not isinstance(event, (Key, Paste)) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        if isinstance(event, Key) and event.key in LEAVING and self.keys_wait:
+            self.forget_waiting_keys()
             await super().on_event(event)
             return
         self._keys.append(event)
@@ -36,7 +58,7 @@ class OrderedKeys(App[None]):
             await self._send_next()
 
     async def _send_next(self) -> None:
-        if not self._keys:
+        if not self._keys or self.keys_wait:
             return
         event = self._on_its_way = self._keys.popleft()
         first = self.focused or self.screen

@@ -63,15 +63,12 @@ class AdaptersScreen(RungScreen):
     def on_mount(self) -> None:
         self.set_where("adapters")
         self.query_one("#detail").border_title = "This one"
-        self.rung.run_updated.subscribe(self, self._run_updated)
         self._show()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         self.action_read()
 
     def on_resize(self) -> None:
-        super().on_resize()
         self.call_after_refresh(self._show)
 
     # Reading
@@ -81,8 +78,9 @@ class AdaptersScreen(RungScreen):
         self._finished = self._finished_runs()
         self.rung.errand(partial(_read, self.rung.root), self._found)
 
-    def _run_updated(self, _: str) -> None:
-        if self.is_current and self._finished_runs() != self._finished:
+    def run_updated(self, run: str) -> None:
+        """A run that finished may have left an adapter."""
+        if self._finished_runs() != self._finished:
             self.action_read()
 
     def _finished_runs(self) -> frozenset[str]:

@@ -23,7 +23,18 @@ class RungScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Set by those that first read what their keys act on, until `opened`: keys wait so long.
+        self.opening = False
+
+    def opened(self) -> None:
+        """The page is there, or says why it isn't: the keys typed meanwhile are its own."""
+        self.opening = False
+        self.rung.call_later(self.rung.send_waiting_keys)
+
     def compose(self) -> ComposeResult:
+        self._fit()
         yield TitleBar()
         with Container(id="frame"):
             with Vertical(id="side"):
@@ -53,11 +64,35 @@ class RungScreen(Screen[None]):
     def show_ladder(self) -> None:
         """Bring the ladder rail up to date; the app calls it when the ladder or the runs changed."""
         app = self.rung
-        # The class -narrow comes with the first layout, which is later than the first call.
-        self.query_one(LadderRail).show(app.ladder, app.any_live, app.glyphs, one_line=app.size.width < WIDE_COLUMNS)
+        self.query_one(LadderRail).show(app.ladder, app.any_live, app.glyphs, one_line=self.has_class("-narrow"))
+
+    def run_updated(self, run: str) -> None:
+        """There is news of a run; called while the screen is on top, and only then."""
 
     def on_screen_resume(self) -> None:
+        self._fit()
+        self._hear(True)
         self.show_ladder()
+        self.rung.call_later(self.rung.send_waiting_keys)
+
+    def on_screen_suspend(self) -> None:
+        # Each message to a screen that shows through a dialog makes Textual repaint the whole terminal.
+        self._hear(False)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.show_ladder)
+
+    def _hear(self, wanted: bool) -> None:
+        self.rung.run_updated.unsubscribe(self)
+        if wanted:
+            self.rung.run_updated.subscribe(self, self.run_updated)
+
+    def _fit(self) -> None:
+        """Wide or narrow, tall or short, before anything is painted: Textual finds that out after the first layout."""
+        size = self.app.size
+        for cells, breakpoints in (
+            (size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS),
+        ):  # fmt: skip
+            _, fits = max(entry for entry in breakpoints or [] if entry[0] <= cells)
+            for _, name in breakpoints or []:
+                self.set_class(name == fits, name)

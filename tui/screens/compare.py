@@ -64,6 +64,7 @@ class CompareScreen(RungScreen):
 
     def __init__(self, run: str | None = None, others: Sequence[str] = ()) -> None:
         super().__init__()
+        self.opening = True
         self._run, self._others = run, tuple(others)
         self._setting: Setting | None = None
         self._looked = False
@@ -94,7 +95,6 @@ class CompareScreen(RungScreen):
         self._look()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         if self._looked and self._setting is None:
             self._look()
 
@@ -109,14 +109,15 @@ class CompareScreen(RungScreen):
         root = self.rung.root
         if self._run is not None and self._others:
             runs = (self._run, *self._others)
-            self.rung.errand(lambda: make_setting(root, [find_run(root, run) for run in runs]), self._found)
+            self.rung.errand(lambda: make_setting(root, [find_run(root, run) for run in runs]), self._found, self.opened)
         else:
-            self.rung.errand(lambda: find_setting(root, self._run), self._found)
+            self.rung.errand(lambda: find_setting(root, self._run), self._found, self.opened)
 
     def _found(self, setting: Setting | None) -> None:
         self._looked = True
         if setting is None:
             self.query_one("#nothing", Static).update(NOTHING_YET)
+            self.opened()
         else:
             self._compare(setting)
 
@@ -141,7 +142,8 @@ class CompareScreen(RungScreen):
         prompt.disabled = False
         if setting.pinned.prompts and self._row is None:
             self.action_prompt_row(1)
-        prompt.focus()
+        self.set_focus(prompt)
+        self.opened()
 
     # Asking
 

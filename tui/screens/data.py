@@ -41,7 +41,7 @@ class DataScreen(RungScreen):
     CSS_PATH = ["../styles/base.tcss", "../styles/data.tcss"]
     AUTO_FOCUS = "#rows"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", key_display="/", tooltip="rows that contain a text"),
+        Binding("slash,i", "filter", "filter", key_display="/", tooltip="rows that contain a text"),
         Binding("p", "kind", "problems", tooltip="rows that can't be used, then each kind of odd row, then all"),
         Binding("f", "figures", "figures", tooltip="lengths, copies, roles, languages and labels; f again: the row"),
         Binding("v", "split", "next split", tooltip="training, validation, held-out rows"),
@@ -284,7 +284,7 @@ class DataScreen(RungScreen):
         """Type a text that rows must contain."""
         box = self.query_one("#filter", Input)
         box.display = True
-        box.focus()
+        self.set_focus(box)
 
     def on_input_changed(self) -> None:
         self._list()

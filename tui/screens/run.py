@@ -94,13 +94,16 @@ class RunScreen(RungScreen):
 
     def on_mount(self) -> None:
         self.set_where("runs", self.run_id)
-        self.rung.run_updated.subscribe(self, self._run_updated)
-        self.set_interval(1.0, self._tick)
+        self._clock = self.set_interval(1.0, self._tick)
         self.add_class("-tab-0")
 
     def on_screen_resume(self) -> None:
+        self._clock.resume()
         self.rung.read_log_of(self.run_id)
         self.draw()
+
+    def on_screen_suspend(self) -> None:
+        self._clock.pause()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)
@@ -111,23 +114,28 @@ class RunScreen(RungScreen):
     def on_tab_line_chosen(self, message: TabLine.Chosen) -> None:
         self.action_tab(message.index)
 
-    def _run_updated(self, run: str) -> None:
+    def run_updated(self, run: str) -> None:
+        """The run or one laid over it: again, not more often than can be followed."""
         mine = run == self.run_id or any(run == overlay.id for overlay in self.query_one(CurvesPanel).overlays)
-        if not mine or not self.is_current or self._waiting is not None:
+        if not mine or self._waiting is not None:
             return
         wait = self._drawn_at + REDRAW_SECONDS - time.monotonic()
         if wait <= 0:
             self.draw()
         else:
-            self._waiting = self.set_timer(wait, self.draw)
+            self._waiting = self.set_timer(wait, self._draw_in_sight)
 
     def _tick(self) -> None:
-        if self.is_current and self.run.live:
+        if self.run.live:
             self._show_progress()
+
+    def _draw_in_sight(self) -> None:
+        self._waiting = None
+        if self.is_active:
+            self.draw()
 
     def draw(self) -> None:
         """Bring everything in sight up to date."""
-        self._waiting = None
         self._drawn_at = time.monotonic()
         run, app = self.run, self.rung
         marks, mode = app.glyphs, app.settings.chart_mode

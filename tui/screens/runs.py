@@ -13,8 +13,9 @@ from textual.widgets import DataTable, Input
 from engine.errors import EngineError
 from tui import run_actions
 from tui.screens.base import RungScreen
-from tui.screens.runs_columns import columns_within, fits, widths_within
+from tui.screens.runs_columns import Column, columns_within, fits, widths_within
 from tui.store import WatchedRun
+from tui.widgets.runs_table import RunsTable
 from tui.widgets.text_panel import TextPanel
 
 REDRAW_SECONDS = 0.5
@@ -34,7 +35,7 @@ class RunsScreen(RungScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open_selected", "open", priority=True, tooltip="the run's own screen"),
         Binding("n", "start", "new run", tooltip="start a recipe of this project"),
-        Binding("slash", "filter", "filter", key_display="/", tooltip="by state, method, model, name or tag"),
+        Binding("slash,i", "filter", "filter", key_display="/", tooltip="by state, method, model, name or tag"),
         Binding("s", "stop", "stop", tooltip="save, then end"),
         Binding("x", "cancel", "cancel", tooltip="end without saving; asks first"),
         Binding("k", "checkpoint", "checkpoint", show=False, tooltip="save now and go on"),
@@ -46,6 +47,7 @@ class RunsScreen(RungScreen):
     def __init__(self) -> None:
         super().__init__()
         self._wanted = ""
+        self._columns: list[tuple[Column, int]] = []
         self._rows: dict[str, tuple[str, ...]] = {}
         self._waiting: Timer | None = None
         self._drawn_at = 0.0
@@ -53,44 +55,40 @@ class RunsScreen(RungScreen):
     def compose_body(self) -> ComposeResult:
         yield Input(placeholder="filter by state, method, model, name or #tag; escape clears", id="filter")
         yield TextPanel(id="empty")
-        yield DataTable(cursor_type="row", zebra_stripes=False, id="table")
+        yield RunsTable(cursor_type="row", zebra_stripes=False, id="table")
 
     def on_mount(self) -> None:
         self.set_where("runs")
         self.query_one("#filter").display = False
-        self.rung.run_updated.subscribe(self, self._run_updated)
 
     def on_screen_resume(self) -> None:
         self.draw()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._rebuild)
+        self.call_after_refresh(self.draw)
 
-    def _run_updated(self, _: str) -> None:
-        if not self.is_current or self._waiting is not None:
+    def run_updated(self, run: str) -> None:
+        """The table again, not more often than can be followed."""
+        if self._waiting is not None:
             return
         wait = self._drawn_at + REDRAW_SECONDS - time.monotonic()
         if wait <= 0:
             self.draw()
         else:
-            self._waiting = self.set_timer(wait, self.draw)
+            self._waiting = self.set_timer(wait, self._draw_in_sight)
 
-    def _rebuild(self) -> None:
-        table = self.query_one(DataTable)
-        table.clear(columns=True)
-        self._rows = {}
-        self.draw()
+    def _draw_in_sight(self) -> None:
+        self._waiting = None
+        if self.is_active:
+            self.draw()
 
     def draw(self) -> None:
         """Bring the table up to date, touching only what changed."""
-        self._waiting = None
         self._drawn_at = time.monotonic()
-        table = self.query_one(DataTable)
+        table, selected = self.query_one(RunsTable), self._selected_id()
         room = self._table_width()
         columns = columns_within(room)
-        if not table.columns:
-            for column, width in zip(columns, widths_within(columns, room), strict=True):
-                table.add_column(column.title, width=width, key=column.title)
+        self._fit_columns(table, list(zip(columns, widths_within(columns, room), strict=True)))
         runs = [run for run in self._newest_first() if fits(run, self._wanted)]
         rows = {run.id: tuple(column.cell(run, self.rung.glyphs) for column in columns) for run in runs}
         if list(rows) == list(self._rows):
@@ -99,7 +97,7 @@ class RunsScreen(RungScreen):
                     if old != new:
                         table.update_cell(run, column.title, Text(new))
         else:
-            self._replace_rows(table, rows)
+            self._replace_rows(table, rows, selected)
         self._rows = rows
         self._show_empty(bool(rows))
         self.refresh_bindings()
@@ -108,8 +106,16 @@ class RunsScreen(RungScreen):
         side = self.query_one("#side").size.width if self.has_class("-wide") else 0
         return self.size.width - side
 
-    def _replace_rows(self, table: "DataTable[Text]", rows: dict[str, tuple[str, ...]]) -> None:
-        selected = self._selected_id()
+    def _fit_columns(self, table: RunsTable, columns: list[tuple[Column, int]]) -> None:
+        """The columns that fit now; where these are others, the rows come anew too."""
+        if columns == self._columns:
+            return
+        table.clear(columns=True)
+        for column, width in columns:
+            table.add_column(column.title, width=width, key=column.title)
+        self._columns, self._rows = columns, {}
+
+    def _replace_rows(self, table: RunsTable, rows: dict[str, tuple[str, ...]], selected: str) -> None:
         table.clear()
         for run, cells in rows.items():
             table.add_row(*map(Text, cells), key=run)
@@ -161,7 +167,7 @@ class RunsScreen(RungScreen):
         """Type words that a run must contain."""
         box = self.query_one("#filter", Input)
         box.display = True
-        box.focus()
+        self.set_focus(box)
 
     def action_show_all(self) -> None:
         """Clear the filter, or leave the screen."""

@@ -61,7 +61,6 @@ class WelcomeScreen(RungScreen):
         self.rung.errand(examine, self._examined)
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         root = self.rung.root
         self.rung.errand(lambda: look_around(root), self._show_offer)
 

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, Static, TextArea
 
 from engine.errors import EngineError
@@ -45,8 +46,7 @@ PAGES_WITH: dict[str, tuple[Page, ...]] = {
     "measure": ("prompt", "rag", "tune", "verdict"), "try": ("prompt",), "check": ("data", "tune"),
 }  # fmt: skip
 MAIN_FIELDS: dict[Page, str] = {
-    "situation": "#wants", "model": "#models", "data": "#file", "prompt": "#system", "rag": "#question",
-    "tune": "#rate",
+    "situation": "#task", "model": "#name", "data": "#file", "prompt": "#system", "rag": "#question", "tune": "#rate",
 }  # fmt: skip
 RESULTS = {
     "check": ("checking", "report"),
@@ -80,7 +80,7 @@ class WizardScreen(RungScreen):
         Binding("x", "stop", "stop", tooltip="what is measured, or has come, stays; the next time goes on from there"),
         Binding("f", "fetch", "fetch model", tooltip="bring the project's model from the hub, in a process of its own"),
         Binding("l", "live", "live curves", tooltip="the training run that is going on"),
-        Binding("i", "field", "edit", tooltip="into the page's main field; escape leaves it"),
+        Binding("i", "field", "edit", tooltip="into the page's text field; escape leaves it"),
         Binding("m", "work('measure')", "measure", tooltip="measure this page's rung on the held-out rows"),
         Binding("t", "work('try')", "try", tooltip="answer a few validation rows with this prompt"),
         Binding("k", "work('check')", "check", tooltip="read every row as training would"),
@@ -89,6 +89,7 @@ class WizardScreen(RungScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.opening = True
         # Of the project that this screen was made for: the app may have gone on to another one when it is let go.
         self._root = Path()
         self._state = WizardState()
@@ -115,12 +116,15 @@ class WizardScreen(RungScreen):
         self.query_one("#pages").display = False
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
+        for panel in (self._fetch, self._job):
+            if panel.busy:
+                panel.draw()
         root = self._root
         if not is_project(root):
             self.query_one("#nothing", Static).update(NO_PROJECT)
+            self.opened()
         elif self._view is None:
-            self._errand(lambda: _begin(root), self._begun)
+            self._errand(lambda: _begin(root), self._begun, self.opened)
         else:
             self._save()
 
@@ -163,6 +167,7 @@ class WizardScreen(RungScreen):
     def _saved(self, result: WizardView | EngineError) -> None:
         self._saving = False
         if isinstance(result, EngineError):
+            self.opened()
             self.rung.show_error(result)
             return
         first = self._view is None
@@ -182,6 +187,8 @@ class WizardScreen(RungScreen):
             self.query_one("#nothing").display = False
             self.query_one("#pages").display = True
         self._show(focus=first)
+        if first:
+            self.opened()
         coming = result.download
         if coming is not None and coming.going and not self._fetch.busy:
             self._fetch.follow(FetchWatch(coming.name, coming.revision))
@@ -216,9 +223,16 @@ class WizardScreen(RungScreen):
         self._save()
 
     def action_field(self) -> None:
-        """Into the page's main field."""
-        if (field := MAIN_FIELDS.get(self._state.page)) is not None:
-            self.set_focus(self._page.query_one(field))
+        """Into the page's text field."""
+        if (field := self._text_field) is not None:
+            self.set_focus(field)
+
+    @property
+    def _text_field(self) -> Widget | None:
+        """The page's main field; None where it has none, or none that can be written in now."""
+        selector = MAIN_FIELDS.get(self._state.page)
+        field = self._page.query_one(selector) if selector is not None else None
+        return field if field is not None and field.focusable and field.parent.display else None
 
     def action_leave_field(self) -> None:
         """Out of a field, so that letters are keys again."""
@@ -260,7 +274,7 @@ class WizardScreen(RungScreen):
         if action == "work":
             return self._view is not None and self._state.page in PAGES_WITH[str(parameters[0])]
         if action == "field":
-            return self._view is not None and self._state.page in MAIN_FIELDS
+            return self._view is not None and self._text_field is not None
         if action == "leave_field":
             return isinstance(self.focused, (Input, TextArea))
         if action in ("page", "go") and self._view is None:

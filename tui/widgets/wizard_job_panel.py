@@ -69,8 +69,16 @@ class JobPanel(TextPanel):
         self.view = view
         if view.over:
             self.job = None
+        if view.over or self.screen.is_active:
+            self.draw()
+            self.post_message(self.Changed(self, view))
+
+    def draw(self) -> None:
+        """Show what was last seen of the job; a screen that was covered calls it when it is on top again."""
+        view = self.view
+        if view is None:
+            return
         keep = LINES_NARROW if self.screen.has_class("-narrow") else LINES
         self.display = True
         self.border_title = Content(f"{self.doing}: {view.status}").markup
         self.put(Content("\n").join(Content(line) for line in (*view.lines[-keep:], view.progress) if line))
-        self.post_message(self.Changed(self, view))
