@@ -122,7 +122,7 @@ async def a_run_while_the_size_changes(pilot: Pilot[None], app: RungApp, number:
     app.post_message(RunFound(run, RunFolder(app.root.parent / run), {"method": "sft"}))
     for event in (Queued("cpu"), Started("host", 1, ["cpu"], 1), Phase("train", 0, 90, "steps")):
         post_event(app, run, event)
-    app._driver._size = Size(*size)  # type: ignore[union-attr, assignment]
+    app._driver._size = Size(*size)  # type: ignore[union-attr]
     app.post_message(events.Resize(Size(*size), Size(*size)))
     step = 0
     while app.is_running and (app.screen.size != size or step < 20):

@@ -109,7 +109,9 @@ class CompareScreen(RungScreen):
         root = self.rung.root
         if self._run is not None and self._others:
             runs = (self._run, *self._others)
-            self.rung.errand(lambda: make_setting(root, [find_run(root, run) for run in runs]), self._found, self.opened)
+            self.rung.errand(
+                lambda: make_setting(root, [find_run(root, run) for run in runs]), self._found, self.opened
+            )
         else:
             self.rung.errand(lambda: find_setting(root, self._run), self._found, self.opened)
 

@@ -253,11 +253,12 @@ class DataScreen(RungScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides what there is nothing for."""
-        if action in ("filter", "figures"):
+        if action == "figures":
             return self._report is not None
         if action == "kind":
             return self._report is not None and bool(kinds_of(self._report))
-        if action in ("split", "read"):
+        # What is typed while the rows are read chooses among them when they come.
+        if action in ("split", "read", "filter"):
             return is_project(self.rung.root)
         return super().check_action(action, parameters)
 

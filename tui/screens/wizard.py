@@ -23,11 +23,12 @@ from tui.screens.wizard_job import JobWatch, climb_going_on
 from tui.screens.wizard_trial import Trial, TrialBench, TrialSaid, prepare_trial
 from tui.screens.wizard_view import Machine, WizardView, read_view
 from tui.screens.wizard_work import Edits, recipe_text, save_edits, wizard_errands
+from tui.text import printable
 from tui.widgets.text_panel import TextPanel
 from tui.widgets.wizard_data import DataPage
 from tui.widgets.wizard_job_panel import JobPanel
 from tui.widgets.wizard_model import ModelPage
-from tui.widgets.wizard_page import Edited, Wanted, WizardPage
+from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage
 from tui.widgets.wizard_prompt import PromptPage
 from tui.widgets.wizard_rag import RagPage
 from tui.widgets.wizard_situation import SituationPage
@@ -124,7 +125,7 @@ class WizardScreen(RungScreen):
             self.query_one("#nothing", Static).update(NO_PROJECT)
             self.opened()
         elif self._view is None:
-            self._errand(lambda: _begin(root), self._begun, self.opened)
+            self.rung.errand(lambda: _begin(root), self._begun)
         else:
             self._save()
 
@@ -135,11 +136,20 @@ class WizardScreen(RungScreen):
             with suppress(EngineError):
                 save_edits(self._root, self._edits, self._state, self._recipe_file)
 
-    def _begun(self, found: "tuple[WizardState, RunFolder | None]") -> None:
+    def _begun(self, found: "tuple[WizardState, RunFolder | None] | EngineError") -> None:
+        if isinstance(found, EngineError):
+            self._unreadable(found)
+            return
         self._state, climbing = found
         if climbing is not None:
             self._job.follow(JobWatch(climbing))
         self._save(first=True)
+
+    def _unreadable(self, error: EngineError) -> None:
+        """Say on the page itself why it is empty; the project is read again when one comes back to it."""
+        self.query_one("#nothing", Static).update(f"The wizard can't read this project.\n\n{printable(str(error))}")
+        self.rung.forget_waiting_keys()
+        self.opened()
 
     def on_edited(self, message: Edited) -> None:
         self._edits.put(message.where, message.field, message.value)
@@ -167,8 +177,10 @@ class WizardScreen(RungScreen):
     def _saved(self, result: WizardView | EngineError) -> None:
         self._saving = False
         if isinstance(result, EngineError):
-            self.opened()
-            self.rung.show_error(result)
+            if self._view is None:
+                self._unreadable(result)
+            else:
+                self.rung.show_error(result)
             return
         first = self._view is None
         self._machine = result.machine
@@ -232,7 +244,11 @@ class WizardScreen(RungScreen):
         """The page's main field; None where it has none, or none that can be written in now."""
         selector = MAIN_FIELDS.get(self._state.page)
         field = self._page.query_one(selector) if selector is not None else None
-        return field if field is not None and field.focusable and field.parent.display else None
+        # A field that is not wanted now is hidden together with its label.
+        shown = field is not None and all(
+            node.display for node in field.ancestors if isinstance(node, WizardPage | FieldLine)
+        )
+        return field if field is not None and shown and field.focusable else None
 
     def action_leave_field(self) -> None:
         """Out of a field, so that letters are keys again."""
@@ -485,7 +501,10 @@ class WizardScreen(RungScreen):
         self._errand(lambda: recipe_text(root, file), lambda text: self.app.push_screen(RecipePanel(file, text)))
 
 
-def _begin(root: Path) -> "tuple[WizardState, RunFolder | None]":
+def _begin(root: Path) -> "tuple[WizardState, RunFolder | None] | EngineError":
     from engine.project.wizard import load_wizard
 
-    return load_wizard(root), climb_going_on(root)
+    try:
+        return load_wizard(root), climb_going_on(root)
+    except EngineError as error:
+        return error
