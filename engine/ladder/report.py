@@ -24,7 +24,7 @@ def climb_report(
         "",
         *(f"- {reason}" for reason in verdict["reasons"]),
         "",
-        f"Measured by {board['metric']} on {held_out_words(board)}; intervals are 95 %.",
+        f"Measured by {board['metric']} on {held_out_words(board)}{_origin(project)}; intervals are 95 %.",
         "",
         *_judge(board),
         *_refused(rows),
@@ -53,6 +53,12 @@ def climb_report(
     spent = f"{record.seconds / 60:.1f} minutes, {record.tokens:,} tokens"
     lines += ["", f"Spent: {spent}. Runs: {', '.join(record.runs) or 'none'}."]
     return "\n".join(lines) + "\n"
+
+
+def _origin(project: ProjectSettings) -> str:
+    """Which files the rows were split from; nothing where the person split them."""
+    sources = project.data.sources
+    return f" (split from {', '.join(sources)})" if sources else ""
 
 
 def _judge(board: Mapping[str, Any]) -> list[str]:

@@ -162,12 +162,27 @@ class SampleSettings(Strict):
     max_new_tokens: Positive = Field(64, description="longest answer, in tokens")
 
 
-class LauncherSettings(BaseModel):
+# Kinds of launcher that recipes will name, and what a run would need of them.
+_NOT_BUILT = {
+    "torchrun": "nothing starts several processes for one run",
+    "slurm": "nothing hands a run to Slurm",
+}
+
+
+class LauncherSettings(Strict):
     """Where the worker runs."""
 
-    model_config = ConfigDict(extra="allow")
+    kind: Literal["local"] = Field("local", description="local: a process on this machine, on one GPU or the CPU")
 
-    kind: Literal["local", "torchrun", "slurm"] = Field("local", description="local, torchrun or slurm")
+    @model_validator(mode="before")
+    @classmethod
+    def _is_built(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("kind") in _NOT_BUILT:
+            raise ValueError(
+                f"kind {value['kind']} is not built yet: {_NOT_BUILT[value['kind']]}; this run would train in one "
+                "local process on one GPU, so leave launcher out, or write {kind: local}"
+            )
+        return value
 
 
 class Recipe(Strict):
