@@ -12,6 +12,7 @@ from engine.hub.cache import bytes_begun
 from engine.recipe.schema import Recipe
 from engine.retrieval.ask import ask_documents
 from engine.runs.launch import resume_run, start_run
+from engine.runs.models_wanted import MissingModels
 from engine.runs.requests import request
 from tests.small_hub import Repository, SmallHub, ended, held_at, small_hub, use_hub
 from tests.test_training import recipe_for, write_project
@@ -37,9 +38,14 @@ def hub_recipe(model: str) -> Recipe:
 
 def test_a_run_brings_its_model_and_tells_it(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
     root = write_project(tmp_path / "project")
-    folder = start_run(hub_recipe(tiny_on_hub), root)
+    with pytest.raises(MissingModels, match="org/tiny is not on this machine"):
+        start_run(hub_recipe(tiny_on_hub), root)
+    assert not (root / "runs").exists()
+    folder = start_run(hub_recipe(tiny_on_hub), root, fetch=True)
     state = ended(folder)
     assert state.status == "finished", state.result
+    kinds = [event["type"] for event in iterate_json_lines(folder.events)]
+    assert kinds.index("phase") < kinds.index("queued"), "no device is held while the model comes"
     told = [event for event in iterate_json_lines(folder.events) if event.get("name") == "download"]
     size = len(hub.repositories[tiny_on_hub].files["model.safetensors"])
     assert told and told[-1]["done"] == told[-1]["total"] > size and told[-1]["unit"] == "bytes"
@@ -61,7 +67,7 @@ def test_a_run_can_be_stopped_while_its_model_comes_and_gone_on_with(
 ) -> None:
     root = write_project(tmp_path / "project")
     hub.hold_after = 20_000
-    folder = start_run(hub_recipe(tiny_on_hub), root)
+    folder = start_run(hub_recipe(tiny_on_hub), root, fetch=True)
     held_at(folder, 20_000)
     request(folder, "stop")
     assert ended(folder).status == "stopped"
@@ -76,7 +82,7 @@ def test_a_run_can_be_stopped_while_its_model_comes_and_gone_on_with(
 def test_a_run_on_a_gated_model_says_what_to_do(tiny_on_hub: str, hub: SmallHub, tmp_path: Path) -> None:
     hub.repositories[tiny_on_hub].gated = True
     root = write_project(tmp_path / "project")
-    state = ended(start_run(hub_recipe(tiny_on_hub), root))
+    state = ended(start_run(hub_recipe(tiny_on_hub), root, fetch=True))
     assert state.status == "failed" and f"{tiny_on_hub} is gated" in state.result["message"]
     assert "accept the licence" in state.result["hint"]
 

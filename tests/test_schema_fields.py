@@ -7,9 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from engine.errors import EngineError
-from engine.ladder.report import climb_report
 from engine.methods.arguments import trl_arguments
-from engine.project.load import build_project
 from engine.recipe.load import build_recipe
 from engine.recipe.schema import Method, Recipe, TrainingSettings
 from tests.schema_reads import Fields, parse, settings_fields, unread_fields
@@ -119,20 +117,3 @@ def test_a_launcher_that_is_not_built_is_refused_with_the_reason(launcher: dict[
         build_recipe(RECIPE | {"launcher": launcher}, "here")
     assert said in refused.value.details
     assert refused.value.message.startswith("One fault")
-
-
-def test_the_report_says_what_the_rows_were_split_from(tmp_path: Path) -> None:
-    from engine.ladder.climb_record import ClimbRecord
-
-    value = {
-        "name": "p",
-        "model": {"name": "pocket"},
-        "metrics": ["exact_match"],
-        "data": {"sources": ["../mine.jsonl"]},
-    }
-    board = {
-        "verdict": {"rung": "none", "candidate": None, "reasons": []}, "scoreboard": [], "pairs": [],
-        "metric": "exact_match", "rows": 9, "groups": None,
-    }  # fmt: skip
-    report = climb_report(build_project(value, "here"), board, ClimbRecord(tmp_path / "r.json", "k"), [])
-    assert "(split from ../mine.jsonl)" in report

@@ -135,6 +135,11 @@ def test_the_report_draws_the_scoreboard(tmp_path: Path, project: ProjectSetting
     assert len(bars) == 2 and all("┊" in line or "●" in line for line in bars)
     assert bars[0].index("●") < bars[1].index("●")
     assert "- tune: no training rows" in text and "1.5 minutes, 1,234 tokens" in text
+    assert "split from" not in text
+    split = targeted.data.model_copy(update={"sources": ["../mine.jsonl", "more.csv"]})
+    targeted = targeted.model_copy(update={"data": split})
+    text = climb_report(targeted, board_of(tmp_path, targeted), record, [])
+    assert "(split from ../mine.jsonl, more.csv); intervals are 95 %." in text
 
 
 JUDGED = {

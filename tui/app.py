@@ -297,15 +297,17 @@ class RungApp(OrderedKeys, CoveredScreensRest):
         call: Callable[[], Result],
         done: Callable[[Result], object] = lambda _: None,
         failed: Callable[[], object] = lambda: None,
+        refused: Callable[[EngineError], object] | None = None,
     ) -> None:
         """Call the engine in a thread, then `done` with what it gave.
 
-        An EngineError is shown as a panel, after `failed` was called, and so is what the disk refuses.
+        An EngineError is shown as a panel, or given to `refused`, after `failed` was called, and so is what the disk
+        refuses.
         """
 
         def refuse(error: EngineError) -> None:
             failed()
-            self.show_error(error)
+            (refused or self.show_error)(error)
 
         def body() -> None:
             try:
@@ -314,8 +316,8 @@ class RungApp(OrderedKeys, CoveredScreensRest):
                 raised = error
                 self.post_message(ErrandDone(lambda: refuse(raised)))
             except OSError as error:
-                refused = EngineError(error.strerror or str(error), str(error.filename or ""))
-                self.post_message(ErrandDone(lambda: refuse(refused)))
+                disk = EngineError(error.strerror or str(error), str(error.filename or ""))
+                self.post_message(ErrandDone(lambda: refuse(disk)))
             else:
                 self.post_message(ErrandDone(lambda: done(result)))
 

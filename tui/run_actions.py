@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.runs.folder import RunFolder
 from engine.runs.requests import Request, request
+from tui.offers import start_or_offer
 from tui.store import WatchedRun
 
 if TYPE_CHECKING:
@@ -66,17 +67,17 @@ def start(app: "RungApp", recipe: Path) -> None:
     """Start a recipe of the project and go to its screen."""
     python = app.settings.worker_python
 
-    def call() -> RunFolder:
+    def call(fetch: bool) -> RunFolder:
         from engine.project.follow import load_fitted
         from engine.runs.launch import start_run
 
         loaded = load_fitted(recipe)
         if loaded.worker_python is None and python:
             loaded = loaded.model_copy(update={"worker_python": python})
-        return start_run(loaded, app.root)
+        return start_run(loaded, app.root, fetch=fetch)
 
     app.notify(f"Starting {recipe.name} …", markup=False, timeout=3)
-    app.errand(call, app.open_run)
+    start_or_offer(app, call, app.open_run)
 
 
 def _request(app: "RungApp", run: WatchedRun, kind: Request, said: str) -> None:

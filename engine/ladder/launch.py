@@ -17,6 +17,7 @@ from engine.program import worker_environment
 from engine.project.load import load_project
 from engine.runs.folder import RunFolder
 from engine.runs.lock import is_locked
+from engine.runs.models_wanted import models_of_answers, models_of_project, refuse_missing_models
 from engine.runs.requests import drop_requests
 from engine.runs.spawn import spawn_worker
 
@@ -25,29 +26,46 @@ RESULT_FILE = "result.json"
 
 
 def start_evaluation(
-    root: Path, specs: Sequence[CandidateSpec], split: Literal["validation", "test", "final"], rows: int | None = None
+    root: Path,
+    specs: Sequence[CandidateSpec],
+    split: Literal["validation", "test", "final"],
+    rows: int | None = None,
+    *,
+    fetch: bool = False,
 ) -> RunFolder:
-    """Evaluate candidates on a split; `result.json` in the folder given holds one row each. Raises EngineError.
+    """Evaluate candidates on a split; `result.json` in the folder given holds one row each.
 
+    With `fetch` the worker brings models that are not on this machine. Raises EngineError, MissingModels among them.
     On `test` they are put on the scoreboard; on `validation` at most `rows` are answered, and nothing is decided;
     `final` breaks the seal of the final split.
     """
+    if not fetch:
+        _refuse_missing_models(root, specs)
     folder = RunFolder(_evaluations(root) / f"{time.strftime('%Y%m%d-%H%M%S')}-evaluate-{secrets.token_hex(2)}")
     job = {"kind": "evaluate", "split": split, "rows": rows, "specs": [spec.model_dump() for spec in specs]}
     return _start(root, folder, job)
 
 
 def start_climb(
-    root: Path, *, rungs: Sequence[Rung] = RUNGS, stop_early: bool = False, overrides: dict[str, Any] | None = None
+    root: Path,
+    *,
+    rungs: Sequence[Rung] = RUNGS,
+    stop_early: bool = False,
+    overrides: dict[str, Any] | None = None,
+    fetch: bool = False,
 ) -> RunFolder:
     """Begin a climb of the project, or go on with one that was broken off; one that is going on is given as it is.
 
-    `overrides` replaces fields of rung.yaml for this climb: target, margin, budget. Raises EngineError.
+    `overrides` replaces fields of rung.yaml for this climb: target, margin, budget. With `fetch` the worker brings
+    models that are not on this machine. Raises EngineError, MissingModels among them.
     """
     folder = climb_folder(root)
     if is_locked(folder.lock):
         return folder
-    load_project(root)
+    project = load_project(root)
+    if not fetch:
+        wanted = models_of_project(project, root, rag="rag" in rungs, tune="tune" in rungs)
+        refuse_missing_models(wanted, root)
     job = {"kind": "climb", "rungs": list(rungs), "stop_early": stop_early, "overrides": overrides or {}}
     return _start(root, folder, job)
 
@@ -55,6 +73,13 @@ def start_climb(
 def climb_folder(root: Path) -> RunFolder:
     """Where the project's climb lies; there is one at a time."""
     return RunFolder(_evaluations(root) / "climb")
+
+
+def _refuse_missing_models(root: Path, specs: Sequence[CandidateSpec]) -> None:
+    project = load_project(root)
+    for spec in specs:
+        if spec.endpoint is None:
+            refuse_missing_models(models_of_answers(spec.model, spec.retrieval, project), root)
 
 
 def _evaluations(root: Path) -> Path:

@@ -142,7 +142,8 @@ def finished_run(bench: Bench, recipe: Recipe, should_stop: Callable[[], str | N
     if folder is None:
         overrides = dict.fromkeys([*recipe.overrides, *bench.project.overrides])
         changes = {"tags": [*recipe.tags, tag], "overrides": list(overrides)}
-        folder = start_run(recipe.model_copy(update=changes), bench.root)
+        # Whether models may be fetched was asked when the climb was started.
+        folder = start_run(recipe.model_copy(update=changes), bench.root, fetch=True)
     elif not is_locked(folder.lock) and RunReader(folder).catch_up().status != "finished":
         resume_run(folder)
     _wait(bench, folder, should_stop)

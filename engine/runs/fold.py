@@ -173,6 +173,7 @@ def _queued(state: RunState, event: dict[str, Any]) -> None:
     state.phase_marks.clear()
     state.ended = None
     state.waits_for = waits_for(event)
+    state.phase, state.phase_done, state.phase_total, state.phase_unit = "", None, None, None
     _log(state, "queued", f"waits for {state.waits_for}")
 
 

@@ -11,6 +11,7 @@ from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder, new_run_folder
 from engine.runs.lock import is_locked
 from engine.runs.missing import refuse_missing
+from engine.runs.models_wanted import models_of_recipe, refuse_missing_models
 from engine.runs.named import with_runs_named
 from engine.runs.reader import RunReader
 from engine.runs.requests import Request as Request
@@ -19,16 +20,19 @@ from engine.runs.requests import request as request
 from engine.runs.spawn import spawn_worker
 
 
-def start_run(recipe: Recipe, root: Path) -> RunFolder:
+def start_run(recipe: Recipe, root: Path, *, fetch: bool = False) -> RunFolder:
     """Start a recipe in a worker of its own and give the run's folder once the worker is alive.
 
-    `root` is the folder that the recipe's paths start from. Blocks for a moment: call it from a background thread.
-    Raises EngineError when something that the recipe names isn't there, the folder can't be made, or the worker dies
-    at once.
+    `root` is the folder that the recipe's paths start from. With `fetch` the worker brings models that are not on this
+    machine, before it waits for its device. Blocks for a moment: call it from a background thread.
+    Raises EngineError when something that the recipe names isn't there (MissingModels for models at the hub), the
+    folder can't be made, or the worker dies at once.
     """
     refuse_wrong_devices(recipe.devices)
     refuse_missing(recipe, root)
     recipe = with_runs_named(recipe, root)
+    if not fetch:
+        refuse_missing_models(models_of_recipe(recipe, root), root)
     folder = new_run_folder(root, recipe.method)
     try:
         write_text_atomic(folder.recipe, dump_recipe(recipe))

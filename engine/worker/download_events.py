@@ -1,10 +1,12 @@
 """A download told as events: when bytes have come, and now and then when none have."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from engine.events import Event, Phase
 from engine.runs.folder import RunFolder
+from engine.runs.launch import root_of
+from engine.runs.models_wanted import WantedModel, missing_models
 from engine.worker.ending import obey_requests
 from engine.worker.reporter import Reporter
 
@@ -32,6 +34,27 @@ class DownloadEvents:
         self.tell(done, total)
         if done == total:
             self._report(Phase("load"))
+
+
+def bring_missing_models(models: Iterable[WantedModel], folder: RunFolder, reporter: Reporter) -> None:
+    """Bring those that are not on this machine, told as events; ends the run where that is asked for.
+
+    Raises EngineError for a model that can't be brought.
+    """
+    missing = missing_models(models, root_of(folder))
+    if not missing:
+        return
+    from engine.hub.download import fetch_model
+
+    events = DownloadEvents(reporter.write)
+
+    def tell(done: int, total: int | None) -> None:
+        events.tell(done, total)
+        obey_requests(folder, reporter)
+
+    for model in missing:
+        reporter.write(Phase("download", unit="bytes"))
+        fetch_model(model.name, model.revision, tell, code=model.code)
 
 
 def run_downloads(folder: RunFolder, reporter: Reporter) -> Callable[[int, int | None], None]:

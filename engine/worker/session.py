@@ -17,9 +17,12 @@ from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder
 from engine.runs.launch import root_of
 from engine.runs.lock import HeldLock, lock_within
+from engine.runs.models_wanted import models_of_recipe
 from engine.runs.requests import take_requests
 from engine.runs.slots import TakenSlot, take_slot
 from engine.worker.checkpoints import latest_checkpoint
+from engine.worker.download_events import bring_missing_models
+from engine.worker.ending import RunEnded
 from engine.worker.failures import is_disk_full, last_words
 from engine.worker.recovery import OutOfMemory, shrink, start_again
 from engine.worker.reporter import Reporter
@@ -50,6 +53,8 @@ def _sit(folder: RunFolder, reporter: Reporter, held: list[HeldLock]) -> int | N
     recipe: Recipe | None = None
     try:
         recipe = load_recipe(folder.recipe)
+        # Before the run waits for a device: what can't be brought is known at once, and no GPU is held meanwhile.
+        bring_missing_models(models_of_recipe(recipe, root_of(folder)), folder, reporter)
         taken = _take_slot(folder, reporter, recipe)
         if taken is None:
             return 0
@@ -63,6 +68,9 @@ def _sit(folder: RunFolder, reporter: Reporter, held: list[HeldLock]) -> int | N
 
         write_json_atomic(folder.environment, describe_environment())
         train(recipe, folder, root_of(folder), reporter)
+        return 0
+    except RunEnded as ended:
+        reporter.write(ended.event)
         return 0
     except EngineError as error:
         reporter.write(Failed(error.message, error.details, error.hint, latest_checkpoint(folder) is not None))

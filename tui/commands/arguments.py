@@ -44,6 +44,13 @@ def share(text: str) -> float:
     return value
 
 
+def add_fetch_argument(parser: argparse.ArgumentParser) -> None:
+    """`--fetch`, for commands whose job loads models."""
+    parser.add_argument(
+        "--fetch", action="store_true", help="bring models that are not on this machine from the hub first"
+    )
+
+
 def _number(text: str) -> float:
     try:
         return float(text)

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from engine.ladder.spec import RUNGS
-from tui.commands.arguments import number, positive, positive_int
+from tui.commands.arguments import add_fetch_argument, number, positive, positive_int
 from tui.commands.output import Progress, print_json
 
 
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rung", action="append", choices=RUNGS, dest="rungs", help="climb this rung only; may be given more than once"
     )
+    add_fetch_argument(parser)
     parser.add_argument("--detach", action="store_true", help="start it and return at once")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON value")
 
@@ -62,4 +63,4 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     if args.target is not None:
         overrides["target"] = args.target
     rungs = [rung for rung in RUNGS if args.rungs is None or rung in args.rungs]
-    return {"rungs": rungs, "stop_early": args.stop_early, "overrides": overrides}
+    return {"rungs": rungs, "stop_early": args.stop_early, "overrides": overrides, "fetch": args.fetch}

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from engine.errors import EngineError
+from tui.commands.arguments import add_fetch_argument
 from tui.commands.output import Progress, print_json
 
 KINDS = ("facts", "format", "preference")
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--headless", action="store_true", help="climb the ladder without screens; print the result")
     parser.add_argument("--model", metavar="M", default="pocket", help="a model folder or hub id to do it on instead")
+    add_fetch_argument(parser)
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the demo's data (default 0)")
     parser.add_argument("--json", action="store_true", help="headless: print the result as one JSON value")
 
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         return open_project(root)
     from tui.commands.climbing import climb, print_climb
 
-    code, result = climb(root, progress)
+    code, result = climb(root, progress, fetch=args.fetch)
     if result is not None:
         if args.json:
             print_json(result)

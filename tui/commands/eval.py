@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
+from tui.commands.arguments import add_fetch_argument
 from tui.commands.output import Progress, print_json
 from tui.settings import load_settings
 from tui.text import printable
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--retrieval", action="store_true",
         help="measure retrieval alone, without a model: how often the right passage is found, on the validation rows",
     )  # fmt: skip
+    add_fetch_argument(parser)
     parser.add_argument("--json", action="store_true", help="print its row as one JSON value")
 
 
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.split == "final":
         require_final(root)
     with counted_interrupts() as interrupts:
-        reader = RunReader(start_evaluation(root, [_spec(args, root)], args.split))
+        reader = RunReader(start_evaluation(root, [_spec(args, root)], args.split, fetch=args.fetch))
         watch_over(reader, progress, interrupts, after=-1)
     status = reader.status()
     if status != "finished":
@@ -71,6 +73,7 @@ def _measure_retrieval(args: argparse.Namespace, root: Path, progress: Progress)
     from engine.ladder.entries import find_entry
     from engine.project.load import load_project
     from engine.retrieval.ask import measure_alone
+    from engine.runs.models_wanted import models_of_documents, refuse_missing_models
     from tui.phase_text import index_words
     from tui.retrieval_text import retrieval_lines
 
@@ -88,6 +91,8 @@ def _measure_retrieval(args: argparse.Namespace, root: Path, progress: Progress)
     if settings is None:
         what = f"The candidate {args.candidate} has no retrieval" if args.candidate else "The project has no documents"
         raise EngineError(what, hint="name a folder of texts: documents.path in rung.yaml")
+    if not args.fetch:
+        refuse_missing_models(models_of_documents(settings), root)
     python = project.worker_python or load_settings().worker_python or None
     try:
         found = measure_alone(root, settings.model_dump(), python, tell)

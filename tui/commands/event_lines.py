@@ -20,7 +20,7 @@ def event_line(event: Event, state: RunState) -> str:
 
 def status_line(state: RunState) -> str:
     """The whole state in one live line."""
-    if state.status == "queued":
+    if state.status == "queued" and not state.phase:
         return f"waits for {printable(state.waits_for)}"
     if state.phase == "download":
         return f"download {download_line(state)}"

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from tui.commands.arguments import add_fetch_argument
 from tui.commands.output import Progress
 
 
@@ -14,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="FIELD=VALUE", dest="overrides",
         help="override a field, for example training.learning_rate=1e-4; may be given more than once",
     )  # fmt: skip
+    add_fetch_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON value")
 
 
@@ -31,6 +33,6 @@ def run(args: argparse.Namespace) -> int:
         recipe = recipe.model_copy(update={"worker_python": load_settings().worker_python or None})
     progress = Progress()
     with counted_interrupts() as interrupts:
-        folder = start_run(recipe, project_root(args.recipe.resolve().parent))
+        folder = start_run(recipe, project_root(args.recipe.resolve().parent), fetch=args.fetch)
         progress.line(f"run {folder.id}")
         return attend(folder, progress, interrupts, detach=args.detach, as_json=args.json)

@@ -16,6 +16,7 @@ from textual.widgets import ContentSwitcher, Input, Static, TextArea
 from engine.errors import EngineError
 from engine.project import is_project
 from engine.project.wizard import PAGES, Page, WizardState
+from tui.offers import start_or_offer
 from tui.phase_text import index_words
 from tui.screens.base import RungScreen
 from tui.screens.wizard_fetch import FetchWatch, begin_fetch
@@ -435,17 +436,17 @@ class WizardScreen(RungScreen):
     def _measure(self, rung: str) -> None:
         root = self._root
 
-        def call() -> "RunFolder":
+        def call(fetch: bool) -> "RunFolder":
             from engine.ladder.launch import start_climb
             from engine.ladder.spec import RUNGS
 
-            return start_climb(root, rungs=[each for each in RUNGS if not rung or each == rung])
+            return start_climb(root, rungs=[each for each in RUNGS if not rung or each == rung], fetch=fetch)
 
         if self._job.busy:
             self.notify("A measurement is going on already: x stops it.", markup=False)
             return
         self.notify("Starting the measurement …", markup=False, timeout=3)
-        self._errand(call, lambda folder: self._job.follow(JobWatch(folder)))
+        start_or_offer(self.rung, call, lambda folder: self._job.follow(JobWatch(folder)))
 
     def on_job_panel_changed(self, message: JobPanel.Changed) -> None:
         failed = message.view.failed

@@ -157,6 +157,6 @@ def _why_empty(run: WatchedRun, metrics: Sequence[str]) -> str:
         return "reading the run's events …"
     if run.status in {"failed", "crashed", "cancelled", "stopped"}:
         return f"The run ended before its first {metrics[0]}."
-    if run.status == "queued":
+    if run.status == "queued" and not run.state.phase:
         return f"Waiting for {printable(run.state.waits_for)}. The curve begins with the first step."
     return f"No {printable(metrics[0])} yet: {phase_words(run)}."
