@@ -41,10 +41,10 @@ class Started(Event):
     pid: int = _about("process id on that host; for people, never used to tell whether the run is alive")
     devices: list[str] = _about("cpu, or index, name and UUID of the GPU it took")
     world_size: int = _about("number of training processes")
-    launcher: str = _about("what started them: local, a process on this machine", default="local", kw_only=True)
     oom_kills: dict[str, int] = _about(
         "the kernel's count of processes killed for want of memory so far, by the counter's file", default_factory=dict
     )
+    launcher: str = _about("what started them: local, a process on this machine", default="local")
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ def _sit(folder: RunFolder, reporter: Reporter, held: list[HeldLock]) -> int | N
         if taken is None:
             return 0
         held.append(taken.lock)
-        kind, kills = recipe.launcher.kind, count_oom_kills()
-        reporter.write(Started(socket.gethostname(), os.getpid(), [str(taken)], 1, kills, launcher=kind))
+        kills, launcher = count_oom_kills(), recipe.launcher.kind
+        reporter.write(Started(socket.gethostname(), os.getpid(), [str(taken)], 1, kills, launcher))
         # The training stack is imported here, once the run has its place.
         reporter.write(Phase("load", unit="training stack"))
         from engine.worker.environment import describe_environment
