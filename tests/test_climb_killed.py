@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,12 @@ def kill_all(root: Path) -> int:
     """SIGKILL for the climb's worker and for the training that it follows; how many there were."""
     killed = 0
     for folder in (climb_folder(root), *list_runs(root)):
-        started = [event for event in iterate_json_lines(folder.events) if event.get("type") == "started"]
-        if started and is_locked(folder.lock):
-            os.kill(int(started[-1]["pid"]), signal.SIGKILL)
-            killed += 1
+        # A session that has the lock and waits for its turn has not said its process id yet: the last one is another's.
+        said = [event for event in iterate_json_lines(folder.events) if event.get("type") in ("queued", "started")]
+        if said and said[-1]["type"] == "started" and is_locked(folder.lock):
+            with suppress(ProcessLookupError):  # It ended between the two looks.
+                os.kill(int(said[-1]["pid"]), signal.SIGKILL)
+                killed += 1
     return killed
 
 
@@ -102,7 +105,9 @@ def test_the_scoreboard_is_that_of_an_unbroken_climb(tmp_path: Path, monkeypatch
         deadline = time.monotonic() + PATIENCE_SECONDS
         while events_so_far(root) < point and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
-        killed += kill_all(root) > 0
+        while not (hit := kill_all(root)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        killed += hit > 0
         process.communicate(timeout=PATIENCE_SECONDS)
     assert killed >= KILLS - 1, "the climb was still going on at these points"
     assert comparable(climb(root)) == comparable(whole)
