@@ -7,13 +7,16 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
 from engine.project.follow import load_fitted
 from engine.project.load import load_project
 from engine.recipe.load import load_recipe
+
+if TYPE_CHECKING:
+    from engine.project.schema import ProjectSettings
 
 
 def check_recipe(path: Path, root: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -53,12 +56,14 @@ def data_question(
     loss_on: str = "assistant",
     held_out: str | None = None,
     label: str | None = None,
+    used_elsewhere: Sequence[str] = (),
     **hub: Any,
 ) -> dict[str, Any]:
     """What the worker is to read, and how: a file, a folder or a hub id, under the model's tokenizer (pocket's).
 
     `max_length` null is the model's context; `held_out` is the file of the held-out rows, `label` the column with a
-    class; `hub` may hold split, revision, streaming and max_rows as a recipe's `data` has them.
+    class; columns `used_elsewhere` aren't told as unused; `hub` may hold split, revision, streaming and max_rows as a
+    recipe's `data` has them.
     """
     return {
         "kind": "data",
@@ -71,6 +76,7 @@ def data_question(
         "loss_on": loss_on,
         "held_out": held_out,
         "label": label,
+        "used_elsewhere": [*used_elsewhere],
         **hub,
     }
 
@@ -97,7 +103,15 @@ def project_question(root: Path, split: str = "train") -> dict[str, Any]:
         loss_on=recipe.data.loss_on if recipe is not None else "assistant",
         held_out=project.data.test,
         label=project.data.label,
+        used_elsewhere=used_elsewhere(project),
     )
+
+
+def used_elsewhere(project: "ProjectSettings") -> list[str]:
+    """Columns that the project makes something of beside turns: by which rows are split, found and scored."""
+    data = project.data
+    references = [metric.get("references") for metric in project.metrics if isinstance(metric, dict)]
+    return [name for name in (data.gold, data.group_by, data.label, data.time_by, *references) if name]
 
 
 def _ask(asked: dict[str, Any], python: str | None) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.data.prompts import Prompted, prompts_from
 from engine.data.read import Row, read_rows
-from engine.data.shapes import Conversation, convert, detect_shape, rename_columns
+from engine.data.shaped import shape_rows
 from engine.errors import EngineError
 from engine.generation import Lineup
 from engine.recipe.yaml_text import read_yaml
@@ -154,13 +155,10 @@ def pinned_prompts(recipe: Mapping[str, Any], root: Path, limit: int = 200) -> P
     origin = "validation" if data.get("validation") else "training"
     try:
         rows, _ = read_rows(root / str(source))
-        shape = str(data.get("shape") or "auto")
-        conversations = _conversations(rows[:limit], shape, dict(data.get("columns") or {}))
+        found = _prompts(rows[:limit], data)
     except EngineError as error:
         return Pinned(prompts, str(error))
-    return Pinned(
-        prompts + [Prompt(item.prompt, f"{origin} row {item.line}", item.reference) for item in conversations]
-    )
+    return Pinned(prompts + [Prompt(item.prompt, f"{origin} row {item.line}", item.reference or "") for item in found])
 
 
 def _answers(folder: RunFolder) -> bool:
@@ -170,7 +168,12 @@ def _answers(folder: RunFolder) -> bool:
         return False
 
 
-def _conversations(rows: Sequence[Row], shape: str, columns: dict[str, str]) -> list[Conversation]:
-    renamed = rename_columns(rows, columns)
-    examples, _ = convert(renamed, detect_shape(renamed) if shape == "auto" else shape)
-    return [example for example in examples if isinstance(example, Conversation) and example.prompt]
+def _prompts(rows: Sequence[Row], data: Mapping[str, Any]) -> list[Prompted]:
+    files = shape_rows(rows, str(data.get("shape") or "auto"), dict(data.get("columns") or {}))
+    return [
+        prompt
+        for file in files
+        if file.shape != "text"
+        for prompt in prompts_from(file.rows, file.shape)[0]
+        if prompt.prompt
+    ]

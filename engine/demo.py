@@ -10,7 +10,7 @@ from engine.files import read_json_lines, write_json_lines_atomic
 from engine.measure.splits import freeze_files
 from engine.project.load import load_project, save_project
 from engine.project.model_facts import ModelFacts
-from engine.project.new import chosen_model, refuse_if_filled, whole_or_not_at_all
+from engine.project.new import chosen_model
 from engine.project.recommend import Recommended, recommended_recipe, write_recipe
 from engine.project.root import is_project
 from engine.project.schema import (
@@ -23,6 +23,7 @@ from engine.project.schema import (
     Situation,
     TuneSettings,
 )
+from engine.project.staging import refuse_if_filled, whole_or_not_at_all
 from engine.recipe.schema import DataSettings, Method, ModelSettings
 from engine.retrieval.settings import RetrievalSettings
 

@@ -4,6 +4,7 @@ Imports the training stack inside its functions; only workers call those.
 """
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -257,7 +258,9 @@ def _loading_error(what: str, source: str, revision: str | None, error: Exceptio
     return EngineError(
         f"The {what} {source} can't be loaded",
         "\n".join(lines[:4]) or type(error).__name__,
-        f"rung fetch {source} brings it, or says what is in the way" if not Path(source).is_dir() else _HINT_FOLDER,
+        f"rung fetch {shlex.quote(source)} brings it, or says what is in the way"
+        if not Path(source).is_dir()
+        else _HINT_FOLDER,
     )
 
 

@@ -98,7 +98,7 @@ def test_pairs_labels_prompts_and_text_are_shown_in_their_parts(model: Path, tmp
         prompt, ("chosen", "[Yes<|im_end|>]"), ("rejected", "[No<|im_end|>]"),
     ]  # fmt: skip
     assert parts({"prompt": "Hi", "completion": "No", "label": False}) == [prompt, ("bad answer", "[No<|im_end|>]")]
-    assert parts({"prompt": "Hi", "answer": 4}) == [prompt, ("reference, which the model doesn't see", "4")]
+    assert parts({"prompt": "Hi", "reference": 4}) == [prompt, ("reference, which the model doesn't see", "4")]
     assert parts({"text": "Once."}) == [("", "[Once.<|im_end|>]")]
 
 

@@ -12,6 +12,7 @@ from engine.data.preferences import Pair
 from engine.data.read import Row
 from engine.data.report import LoadedData, length_bins, make_report
 from engine.data.secrets import secrets_in
+from engine.data.shaped import ShapedRows
 from engine.data.shapes import Conversation
 
 ENGLISH = "What is the best way to plant a tree in the garden, and how often should it be watered after that?"
@@ -28,7 +29,7 @@ def chat(question: str, answer: str, line: int) -> Conversation:
 
 def examined(examples: list[Any], **options: Any) -> Examination:
     encoded = [Encoded([1, 2], [-100, 2], 2, example.source, example.line) for example in examples]
-    report = make_report("messages", len(examples), examples, encoded, [], {2})
+    report = make_report(ShapedRows([]), examples, encoded, [], {2})
     return examine(LoadedData(examples, encoded, report), **options)
 
 
@@ -118,7 +119,7 @@ def test_unbalanced_labels_are_told_whatever_they_are_called() -> None:
 def test_what_is_cut_or_left_out_by_the_template_is_told() -> None:
     examples = [chat("a", "b c", 1), chat("d", "e f", 2)]
     encoded = [Encoded([1, 2], [-100, 2], 9, "rows.jsonl", 1), Encoded([1], [1], 1, "rows.jsonl", 2, "reasoning")]
-    result = examine(LoadedData(examples, encoded, make_report("messages", 2, examples, encoded, [], {2})))
+    result = examine(LoadedData(examples, encoded, make_report(ShapedRows([]), examples, encoded, [], {2})))
     assert found(result, "truncated") == [(1, "7 of 9 tokens are cut off, the end of an answer among them")]
     assert found(result, "left out") == [(2, "the chat template doesn't write its reasoning")]
 

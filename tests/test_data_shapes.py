@@ -7,7 +7,8 @@ import pytest
 
 from engine.data.prompts import prompts_from
 from engine.data.read import Row
-from engine.data.shapes import Conversation, Passage, convert, detect_shape, rename_columns
+from engine.data.shaped import FileRows, shape_rows
+from engine.data.shapes import Conversation, Passage, convert
 from engine.errors import EngineError
 
 USER, ANSWER = {"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}
@@ -22,9 +23,15 @@ def rows(*fields: dict[str, Any]) -> list[Row]:
     return [Row(each, "rows.jsonl", number) for number, each in enumerate(fields, start=1)]
 
 
+def shaped(given: list[Row], shape: str = "auto", columns: dict[str, str] | None = None) -> FileRows:
+    (file,) = shape_rows(given, shape, columns or {})
+    return file
+
+
 def only(fields: dict[str, Any], shape: str) -> Conversation:
-    assert detect_shape(rows(fields)) == shape
-    (example,), problems = convert(rows(fields), shape)
+    file = shaped(rows(fields))
+    assert file.shape == shape
+    (example,), problems = convert(file.rows, shape)
     assert problems == [] and isinstance(example, Conversation)
     return example
 
@@ -120,37 +127,39 @@ def test_every_row_is_used_or_reported() -> None:
         {"question": "a", "answer": "b"}, {"question": "a"}, {"answer": "b"}, {"question": "", "answer": "b"},
         {"question": "a", "answer": None}, {"question": "a", "answer": ["b"]}, {"question": 1, "answer": 2.5}, {},
     )  # fmt: skip
-    examples, problems = convert(mixed, detect_shape(mixed))
+    file = shaped(mixed)
+    examples, problems = convert(file.rows, file.shape)
     assert sorted([*(example.line for example in examples), *(problem.line for problem in problems)]) == [*range(1, 9)]
-    assert [example.line for example in examples] == [1, 7]
+    assert [example.line for example in examples] == [1, 6, 7]
 
 
 def test_columns_are_mapped_by_hand_and_a_row_without_one_is_reported() -> None:
     given = rows({"q": "2+2?", "reply": "4"}, {"q": "3+3?", "completion": "not this"})
-    renamed = rename_columns(given, {"prompt": "q", "completion": "reply"})
-    examples, problems = convert(renamed, detect_shape(renamed))
+    file = shaped(given, columns={"prompt": "q", "completion": "reply"})
+    examples, problems = convert(file.rows, file.shape)
     assert [example.reference for example in examples if isinstance(example, Conversation)] == ["4"]
     assert [(problem.line, problem.field, problem.reason) for problem in problems] == [(2, "completion", "is missing")]
     with pytest.raises(EngineError, match="no column 'answer'") as caught:
-        rename_columns(given, {"completion": "answer"})
+        shaped(given, columns={"completion": "answer"})
     assert "q, reply" in caught.value.details
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"prompt": "2+2?", "answer": "4"}, {"prompt": [USER], "reference": 4}, {"messages": [USER], "solution": "4"},
-        {"question": "2+2?", "target": "4"}, {"instruction": "2+2?", "ground_truth": "4"},
+        {"prompt": [USER], "reference": 4}, {"messages": [USER], "solution": "4"}, {"query": "2+2?", "reference": "4"},
+        {"instruction": "2+2?", "ground_truth": "4"}, {"Problem": "2+2?", "reference": "4"},
     ],
 )  # fmt: skip
 def test_prompts_come_in_several_forms(fields: dict[str, Any]) -> None:
-    assert detect_shape(rows(fields)) == "prompts"
-    (prompt,), problems = prompts_from(rows(fields), "prompts")
+    file = shaped(rows(fields))
+    assert file.shape == "prompts"
+    (prompt,), problems = prompts_from(file.rows, "prompts")
     assert problems == []
     assert (prompt.prompt, prompt.reference) == ([USER], "4")
 
 
 def test_rows_of_no_known_shape_say_what_they_have() -> None:
     with pytest.raises(EngineError, match="no known shape") as caught:
-        detect_shape(rows({"q": "a", "reply": "b"}))
-    assert "q, reply" in caught.value.details and "columns" in caught.value.hint
+        shaped(rows({"q": "a", "reply": "b"}))
+    assert "q, reply" in caught.value.details and "--columns prompt=q completion=reply" in caught.value.hint

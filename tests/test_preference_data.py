@@ -11,7 +11,8 @@ from engine.data.pairs import encode_pair, load_pairs
 from engine.data.preferences import Pair, pairs_from
 from engine.data.prompts import load_prompts
 from engine.data.read import Row
-from engine.data.report import group_of, load_data, read_shaped
+from engine.data.report import group_of, load_data
+from engine.data.shaped import read_shaped
 from engine.errors import EngineError
 from tests.tiny import make_byte_tokenizer
 

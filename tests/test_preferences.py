@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
+from engine.data.columns import read_as
 from engine.data.preferences import pairs_from
 from engine.data.read import read_rows
-from engine.data.shapes import detect_shape
 from engine.errors import EngineError
 from engine.files import read_json_lines
 from engine.preferences import (
@@ -33,7 +33,7 @@ def test_a_pair_is_read_back_as_training_data(tmp_path: Path) -> None:
     save_preference(tmp_path, choice(), preferred=1)
     rows, problems = read_rows(tmp_path / "preferences.jsonl")
     assert not problems
-    assert detect_shape(rows) == "preference"
+    assert read_as(rows).shape == "preference"
     (pair,), problems = pairs_from(rows)
     assert not problems
     assert pair.prompt == QUESTION
@@ -86,7 +86,7 @@ def test_an_answer_is_saved_as_a_conversation(tmp_path: Path) -> None:
     rows = read_json_lines(path)
     assert path == tmp_path / "data" / "train-additions.jsonl"
     assert rows[0]["messages"] == [*QUESTION, {"role": "assistant", "content": "412.50"}]
-    assert detect_shape(read_rows(path)[0]) == "messages"
+    assert read_as(read_rows(path)[0]).shape == "messages"
 
 
 def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_no_rows_yet_is_no_fault(tmp_path: Path) -> None:
         ({"prompt": "Which {n}?", "completion": "This {n}.", "label": True}, "kto"),
         ({"text": "Number {n} of many."}, "cpt"),
         ({"question": "Which {n}?", "answer": "This {n}."}, "sft"),
-        ({"colour": "red", "number": "{n}"}, "sft"),
+        ({"prompt": "Which {n}?", "reference": "This {n}."}, "grpo"),
     ],
 )
 def test_a_new_project_s_recipe_is_of_the_method_that_its_rows_are_for(

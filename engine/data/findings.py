@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.data.labels import Labelled
@@ -11,7 +11,7 @@ from engine.data.languages import UNKNOWN, language_of
 from engine.data.preferences import Pair
 from engine.data.prompts import Prompted
 from engine.data.read import Row
-from engine.data.report import LoadedData, example_hash, group_of
+from engine.data.report import DataReport, LoadedData, example_hash, group_of
 from engine.data.secrets import secrets_in
 from engine.data.shapes import Passage
 from engine.measure.leaks import find_leaks
@@ -29,6 +29,7 @@ KINDS = {
     "encoding": "has characters that a wrong decoding leaves",
     "secret": "has something that looks like a key",
     "labels": "is of an unbalanced set",
+    "columns": "has a column that nothing is made of",
 }
 """What each kind of finding says of a row."""
 # UTF-8 read as Latin-1 or Windows-1252, the replacement character, control characters.
@@ -46,6 +47,7 @@ class Finding:
     line: int
     reason: str
     source: str = ""
+    unit: str = "line"
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ def examine(
     texts = [_said(example) for example in examples]
     languages = [language_of(text) for text in texts]
     labels = _labels(examples, rows, label)
-    near = _near(examples, texts)
+    units = data.report.units
+    near = _near(examples, texts, units)
     leaked = [] if held_out is None else _leaked(rows, held_out)
     findings = [
         *leaked,
-        *_copies(examples),
+        *_copies(examples, units),
         *near,
         *_short(examples),
         *_cut(data),
@@ -87,7 +90,9 @@ def examine(
         *_broken(examples, texts),
         *_secret(examples, texts),
         *_unbalanced(labels),
+        *_columns(data.report),
     ]
+    findings = [replace(each, unit=units.get(each.source, "line")) for each in findings]
     order = list(KINDS)
     findings.sort(key=lambda finding: (order.index(finding.kind), finding.source, finding.line))
     return Examination(
@@ -117,15 +122,15 @@ def _said(example: Any) -> str:
     return "\n".join(text for _, text in turns_of(example))
 
 
-def _copies(examples: Sequence[Any]) -> Iterator[Finding]:
+def _copies(examples: Sequence[Any], units: Mapping[str, str]) -> Iterator[Finding]:
     first: dict[str, Any] = {}
     for example in examples:
         known = first.setdefault(example_hash(example), example)
         if known is not example:
-            yield Finding("duplicate", example.line, f"the same as {_place(known, example)}", example.source)
+            yield Finding("duplicate", example.line, f"the same as {_place(known, example, units)}", example.source)
 
 
-def _near(examples: Sequence[Any], texts: Sequence[str]) -> list[Finding]:
+def _near(examples: Sequence[Any], texts: Sequence[str], units: Mapping[str, str]) -> list[Finding]:
     found: dict[int, Finding] = {}
     hashes = [example_hash(example) for example in examples]
     for a, b, similarity in near_duplicates(texts):
@@ -133,7 +138,7 @@ def _near(examples: Sequence[Any], texts: Sequence[str]) -> list[Finding]:
         # Answers to one prompt are meant to be compared; exact copies are told apart.
         of_one_prompt = isinstance(one, (Pair, Labelled)) and group_of(one) == group_of(other)
         if not of_one_prompt and hashes[a] != hashes[b] and b not in found:
-            reason = f"{similarity:.0%} the same as {_place(one, other)}"
+            reason = f"{similarity:.0%} the same as {_place(one, other, units)}"
             found[b] = Finding("near duplicate", other.line, reason, other.source)
     return list(found.values())
 
@@ -223,5 +228,12 @@ def _unbalanced(labels: Mapping[str, int]) -> Iterator[Finding]:
         yield Finding("labels", 0, reason)
 
 
-def _place(example: Any, seen_from: Any) -> str:
-    return f"line {example.line}" + (f" of {example.source}" if example.source != seen_from.source else "")
+def _columns(report: DataReport) -> Iterator[Finding]:
+    for column in report.unused:
+        if column.kind:
+            yield Finding("columns", 0, f"{column.name} ({column.rows:,} rows) isn't used; {column.why}")
+
+
+def _place(example: Any, seen_from: Any, units: Mapping[str, str]) -> str:
+    place = f"{units.get(example.source, 'line')} {example.line}"
+    return place + (f" of {example.source}" if example.source != seen_from.source else "")

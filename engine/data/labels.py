@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data.encode import stop_ids
-from engine.data.needs import METHOD_SHAPES, PAIRED, wrong_shape
+from engine.data.needs import METHOD_SHAPES, PAIRED
 from engine.data.pairs import encode_answers
-from engine.data.preferences import pairs_from
+from engine.data.preferences import read_pair
 from engine.data.read import Problem, Row
-from engine.data.report import LoadedData, checked, lines_of, make_report, read_shaped, refusal
-from engine.data.shapes import Conversation, Message, convert
+from engine.data.report import LoadedData, checked, lines_of, make_report
+from engine.data.shaped import read_labelled, read_shaped
+from engine.data.shapes import Conversation, Message
 from engine.data.template import TurnsRefused
+from engine.data.turns import read_each
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_GOOD = ("true", "1", "yes", "good")
-_BAD = ("false", "0", "no", "bad")
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,13 @@ def load_labels(
 ) -> LoadedData:
     """All labelled answers of `path` that fit into `max_length`, encoded as `EncodedLabelled`, and the report."""
     read = read_shaped(path, shape, columns)
-    if read.shape not in METHOD_SHAPES["kto"]:
-        raise wrong_shape(str(path), read.shape, METHOD_SHAPES["kto"])
-    examples, faults = _from_pairs(read.rows) if read.shape in PAIRED else _from_labels(read.rows)
-    problems = [*read.problems, *faults]
+    read.require(path, METHOD_SHAPES["kto"])
+    examples: list[Labelled] = []
+    problems = [*read.problems]
+    for file in read.files:
+        found, faults = labels_from(file.rows, file.shape)
+        examples += found
+        problems += faults
     kept: list[Labelled] = []
     encoded: list[EncodedLabelled] = []
     long: list[Problem] = []
@@ -94,18 +96,21 @@ def load_labels(
         try:
             item = encode_labelled(example, tokenizer, template_args)
         except TurnsRefused as error:
-            problems.append(refusal(example, error))
+            problems.append(read.problem(example, "chat template", error.reason))
             continue
         lengths.append(item.full_length)
         if item.full_length > max_length:
             reason = f"prompt and answer have {item.full_length} tokens, max_length is {max_length}"
-            long.append(Problem(example.line, "length", reason, example.source))
+            long.append(read.problem(example, "length", reason))
         else:
             kept.append(example)
             encoded.append(item)
     every = [*problems, *long]
     stops = stop_ids(tokenizer)
-    report = make_report(read.shape, read.count, kept, encoded, every, stops, _notes(encoded, long), lengths)
+    notes = [_balance(encoded)]
+    if long:
+        notes.append(f"answers longer than max_length, left out: {len(long)} ({lines_of(long, read.units)})")
+    report = make_report(read, kept, encoded, every, stops, notes, lengths)
     return LoadedData(kept, encoded, checked(path, report))
 
 
@@ -118,38 +123,25 @@ def encode_labelled(
     return EncodedLabelled(prompt, answers[0], example.label, example.source, example.line)
 
 
-def _from_labels(rows: Sequence[Row]) -> tuple[list[Labelled], list[Problem]]:
-    chats, problems = convert(rows, "prompt_completion")
-    labels = {(row.source, row.line): _label(row.fields.get("label")) for row in rows}
-    examples = []
-    for chat in chats:
-        label = labels[chat.source, chat.line]
-        if label is None:
-            problems.append(Problem(chat.line, "label", "is neither true nor false", chat.source))
-        elif isinstance(chat, Conversation):
-            answer = chat.messages[-1]
-            examples.append(Labelled(chat.prompt, answer, label, chat.source, chat.line, chat.tools))
-    return examples, problems
+def labels_from(rows: Sequence[Row], shape: str) -> tuple[list[Labelled], list[Problem]]:
+    """Labelled answers in the order of the rows, two of a pair, and a problem for each row that has none."""
+    found, problems = read_each(rows, _read_pair if shape in PAIRED else _read_label)
+    return [example for _, examples in found for example in examples], problems
 
 
-def _from_pairs(rows: Sequence[Row]) -> tuple[list[Labelled], list[Problem]]:
-    pairs, problems = pairs_from(rows)
-    examples = [
-        Labelled(pair.prompt, answer, label, pair.source, pair.line, pair.tools)
-        for pair in pairs
-        for answer, label in ((pair.chosen, True), (pair.rejected, False))
+def _read_label(row: Row) -> list[Labelled]:
+    chat, good = read_labelled(row)
+    return [Labelled(chat.prompt, chat.messages[-1], good, chat.source, chat.line, chat.tools)]
+
+
+def _read_pair(row: Row) -> list[Labelled]:
+    pair = read_pair(row)
+    return [
+        Labelled(pair.prompt, answer, good, pair.source, pair.line, pair.tools)
+        for answer, good in ((pair.chosen, True), (pair.rejected, False))
     ]
-    return examples, problems
 
 
-def _label(value: Any) -> bool | None:
-    word = str(value).strip().lower()
-    return True if word in _GOOD else False if word in _BAD else None
-
-
-def _notes(encoded: Sequence[EncodedLabelled], long: Sequence[Problem]) -> list[str]:
+def _balance(encoded: Sequence[EncodedLabelled]) -> str:
     good = sum(item.label for item in encoded)
-    notes = [f"{good} good answers, {len(encoded) - good} bad ones"]
-    if long:
-        notes.append(f"answers longer than max_length, left out: {len(long)} ({lines_of(long)})")
-    return notes
+    return f"{good} good answers, {len(encoded) - good} bad ones"

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.data.encode import LossOn
 from engine.data.labels import load_labels
-from engine.data.needs import PAIRED
+from engine.data.needs import ANSWERED, METHOD_SHAPES, PAIRED
 from engine.data.pairs import load_pairs
 from engine.data.prompts import load_prompts
-from engine.data.report import LoadedData, load_data, read_shaped
+from engine.data.report import LoadedData, load_data
 from engine.data.running_text import is_documents, load_running_text
+from engine.data.shaped import ShapedRows, read_shaped
+from engine.errors import EngineError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,14 +34,26 @@ def load_any(
     if is_documents(path):
         return load_running_text(path, tokenizer, max_length=max_length, **options)
     options["columns"] = columns
-    found = read_shaped(path, shape, columns).shape
-    if found == "prompts":
-        return load_prompts(path, tokenizer, shape=found, max_prompt_length=max_length, **options)
-    load: Callable[..., LoadedData] = partial(load_data, loss_on=loss_on)
-    if found in PAIRED:
-        load = load_pairs
-    elif found == "kto":
-        load = load_labels
-    elif found == "text":
-        load = load_running_text
-    return load(path, tokenizer, shape=found, max_length=max_length, **options)
+    read = read_shaped(path, shape, columns)
+    options["shape"] = shape
+    return _loader(path, read, max_length, loss_on)(path, tokenizer, **options)
+
+
+def _loader(path: Path, read: ShapedRows, max_length: int, loss_on: LossOn) -> Callable[..., LoadedData]:
+    """How the methods read rows of these shapes. Raises EngineError where files have shapes that don't go together."""
+    found = {*read.shapes.values()}
+    if found <= {"text"}:
+        return partial(load_running_text, max_length=max_length)
+    if found <= {*METHOD_SHAPES["sft"]}:
+        return partial(load_data, max_length=max_length, loss_on=loss_on)
+    if found <= {*PAIRED}:
+        return partial(load_pairs, max_length=max_length)
+    if found <= {*METHOD_SHAPES["kto"]}:
+        return partial(load_labels, max_length=max_length)
+    if found <= {"prompts", *ANSWERED}:
+        return partial(load_prompts, max_prompt_length=max_length)
+    raise EngineError(
+        f"The files of {path} have shapes that aren't learned together",
+        "\n".join(f"{file} holds {shape}" for file, shape in read.shapes.items()),
+        "check them one by one",
+    )

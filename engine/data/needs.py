@@ -1,6 +1,7 @@
 """Which shapes of rows each method learns from, and what to say when it is given another."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 
 from engine.errors import EngineError
 
@@ -13,7 +14,7 @@ SHAPE_FIELDS = {
     "text": "text",
     "preference": "prompt, chosen, rejected (the prompt may stand in both answers)",
     "hh": "chosen, rejected (transcripts: Human: … Assistant: …)",
-    "kto": "prompt, completion, label (true: a good answer)",
+    "kto": "messages, or prompt and completion, or another answered shape, with a label (true: a good answer)",
     "prompts": "prompt, and a reference where the reward needs one",
 }
 """What a row of each shape holds."""
@@ -26,21 +27,42 @@ METHOD_SHAPES = {
     "orpo": PAIRED,
     "reward": PAIRED,
     "kto": ("kto", *PAIRED),
-    "grpo": ("prompts", *ANSWERED, *PAIRED),
-    "rloo": ("prompts", *ANSWERED, *PAIRED),
-    "distill": ("prompts", *ANSWERED, *PAIRED),
-    "constitution": ("prompts", *ANSWERED, *PAIRED),
+    "grpo": ("prompts", *ANSWERED, *PAIRED, "kto"),
+    "rloo": ("prompts", *ANSWERED, *PAIRED, "kto"),
+    "distill": ("prompts", *ANSWERED, *PAIRED, "kto"),
+    "constitution": ("prompts", *ANSWERED, *PAIRED, "kto"),
 }
-"""The shapes each method learns from."""
+"""The shapes each method learns from. Where it's named in the recipe, sft takes kto too: the good answers alone."""
 
 
-def wrong_shape(source: str, found: str, needed: Sequence[str]) -> EngineError:
-    """The error for rows that a method can't learn from: which shape it needs, which it has, and who takes that."""
-    takers = [method for method, shapes in METHOD_SHAPES.items() if found in shapes]
+def known_shape(name: str) -> str:
+    """The shape's name itself. Raises EngineError, with the nearest one, where there is none of that name."""
+    if name == "auto" or name in SHAPE_FIELDS:
+        return name
+    near = difflib.get_close_matches(name, SHAPE_FIELDS, n=1)
+    hint = f"did you mean {near[0]}?" if near else "auto tells it from the columns"
+    raise EngineError(f"There is no shape {name!r}", f"shapes are: auto, {', '.join(SHAPE_FIELDS)}", hint)
+
+
+def wrong_shape(source: str, found: Mapping[str, str], needed: Sequence[str]) -> EngineError:
+    """The error for rows that a method can't learn from: which shape it needs, which it has, and who takes that.
+
+    `found` is the shape of each file.
+    """
+    shapes = list(dict.fromkeys(found.values()))
+    takers = [method for method, taken in METHOD_SHAPES.items() if set(shapes) <= {*taken}]
+    if len(shapes) == 1:
+        held = f"{source} holds {shapes[0]}: {SHAPE_FIELDS[shapes[0]]}"
+    else:
+        held = "\n".join(f"{file} holds {shape}: {SHAPE_FIELDS[shape]}" for file, shape in found.items())
+    if takers:
+        hint = (
+            f"rows of {' and '.join(shapes)} suit method: {', '.join(takers)}; data.columns says which column is which"
+        )
+    else:
+        hint = "no method learns from all of these at once: name one of the files"
     return EngineError(
         "The rows have the wrong shape for this method",
-        f"{source} holds {found}: {SHAPE_FIELDS[found]}\n"
-        + "it needs "
-        + "\n or ".join(f"{shape}: {SHAPE_FIELDS[shape]}" for shape in needed),
-        f"rows of {found} suit method: {', '.join(takers)}; data.columns says which column is which",
+        f"{held}\nit needs " + "\n or ".join(f"{shape}: {SHAPE_FIELDS[shape]}" for shape in needed),
+        hint,
     )

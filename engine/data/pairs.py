@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data.encode import encode, stop_ids
-from engine.data.needs import PAIRED, wrong_shape
+from engine.data.needs import PAIRED
 from engine.data.preferences import Pair, pairs_from
 from engine.data.read import Problem
-from engine.data.report import LoadedData, checked, group_of, lines_of, make_report, read_shaped, refusal
+from engine.data.report import LoadedData, checked, group_of, lines_of, make_report
+from engine.data.shaped import read_shaped
 from engine.data.shapes import Conversation
 from engine.data.template import TurnsRefused
 from engine.files import canonical_json
@@ -67,8 +68,7 @@ def load_pairs(
     A pair that is too long is left out and reported: half an answer is no evidence of which one was preferred.
     """
     read = read_shaped(path, shape, columns)
-    if read.shape not in PAIRED:
-        raise wrong_shape(str(path), read.shape, PAIRED)
+    read.require(path, PAIRED)
     pairs, faults = pairs_from(read.rows)
     problems = [*read.problems, *faults]
     kept: list[Pair] = []
@@ -79,19 +79,21 @@ def load_pairs(
         try:
             item = encode_pair(pair, tokenizer, template_args)
         except TurnsRefused as error:
-            problems.append(refusal(pair, error))
+            problems.append(read.problem(pair, "chat template", error.reason))
             continue
         every.append(item)
         if item.full_length > max_length:
             reason = f"prompt and longer answer have {item.full_length} tokens, max_length is {max_length}"
-            long.append(Problem(pair.line, "length", reason, pair.source))
+            long.append(read.problem(pair, "length", reason))
         else:
             kept.append(pair)
             encoded.append(item)
+    notes = _notes(pairs, every)
+    if long:
+        notes.append(f"pairs longer than max_length, left out: {len(long)} ({lines_of(long, read.units)})")
     report = make_report(
-        read.shape, read.count, kept, encoded, [*problems, *long], stop_ids(tokenizer), _notes(pairs, every, long),
-        [item.full_length for item in every],
-    )  # fmt: skip
+        read, kept, encoded, [*problems, *long], stop_ids(tokenizer), notes, [item.full_length for item in every]
+    )
     return LoadedData(kept, encoded, checked(path, report))
 
 
@@ -123,17 +125,14 @@ def encode_answers(
     return items[0].input_ids[:shared], [item.input_ids[shared:end] for item, end in zip(items, ends, strict=True)]
 
 
-def _notes(pairs: Sequence[Pair], every: Sequence[EncodedPair], long: Sequence[Problem]) -> list[str]:
+def _notes(pairs: Sequence[Pair], every: Sequence[EncodedPair]) -> list[str]:
     """What is so of all pairs, those that are too long to be used among them."""
     if not every:
         return []
     prompts = len({canonical_json(pair.prompt) for pair in pairs})
     groups = len({group_of(pair) for pair in pairs})
     longer = sum(len(item.chosen_ids) > len(item.rejected_ids) for item in every)
-    notes = [
+    return [
         f"{len(pairs)} pairs from {prompts} prompts in {groups} conversations, which are not torn apart for validation",
         f"the chosen answer is the longer one in {100 * longer / len(every):.0f} % of the pairs",
     ]
-    if long:
-        notes.append(f"pairs longer than max_length, left out: {len(long)} ({lines_of(long)})")
-    return notes

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.data.columns import is_transcript
 from engine.data.read import Problem, Row
-from engine.data.shapes import Conversation, is_transcript
+from engine.data.shapes import Conversation
 from engine.data.turns import (
     Message,
     RowFault,
     make_turn,
+    read_each,
     read_text,
     read_tools,
     read_turns,
@@ -53,17 +55,12 @@ class Pair:
 
 def pairs_from(rows: Sequence[Row]) -> tuple[list[Pair], list[Problem]]:
     """Pairs in the order of the rows, and a problem for each row that can't be one."""
-    pairs: list[Pair] = []
-    problems: list[Problem] = []
-    for row in rows:
-        try:
-            pairs.append(_pair(row))
-        except RowFault as fault:
-            problems.append(Problem(row.line, fault.field, fault.reason, row.source))
-    return pairs, problems
+    found, problems = read_each(rows, read_pair)
+    return [pair for _, pair in found], problems
 
 
-def _pair(row: Row) -> Pair:
+def read_pair(row: Row) -> Pair:
+    """The row's pair. Raises RowFault."""
     chosen, rejected = _answer(row, "chosen"), _answer(row, "rejected")
     if chosen == rejected:
         raise RowFault("rejected", "both answers are the same: nothing can be learned from them")
@@ -164,4 +161,6 @@ def _last_turn(answer: str | list[Message], field: str) -> Message:
         raise RowFault(field, f"ends in {answer[0]['role']}'s turn, not in an answer")
     if not str(answer[0]["content"]).strip() and not answer[0].get("tool_calls"):
         raise RowFault(field, "is empty")
+    if answer[0].get("weight") == 0:
+        raise RowFault(field, "has the weight 0: there is no answer to learn")
     return answer[0]

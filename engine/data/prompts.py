@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data.encode import encode_prompt
-from engine.data.needs import METHOD_SHAPES, PAIRED, wrong_shape
-from engine.data.preferences import pairs_from
+from engine.data.needs import METHOD_SHAPES, PAIRED
+from engine.data.preferences import read_pair
 from engine.data.read import Problem, Row
-from engine.data.report import LoadedData, checked, lines_of, make_report, read_shaped, refusal
-from engine.data.shapes import Conversation, convert
+from engine.data.report import LoadedData, checked, lines_of, make_report
+from engine.data.shaped import read_labelled, read_shaped
+from engine.data.shapes import CONVERTERS, Conversation
 from engine.data.template import TurnsRefused
 from engine.data.turns import (
     Message,
     RowFault,
     make_turn,
+    read_each,
     read_text,
     read_tools,
     read_turns,
@@ -79,10 +82,13 @@ def load_prompts(
     Of rows that have answers, the turns before the last answer are the prompt and the answer is the reference.
     """
     read = read_shaped(path, shape, columns)
-    if read.shape not in METHOD_SHAPES["grpo"]:
-        raise wrong_shape(str(path), read.shape, METHOD_SHAPES["grpo"])
-    examples, faults = prompts_from(read.rows, read.shape)
-    problems = [*read.problems, *faults]
+    read.require(path, METHOD_SHAPES["grpo"])
+    examples: list[Prompted] = []
+    problems = [*read.problems]
+    for file in read.files:
+        found, faults = prompts_from(file.rows, file.shape)
+        examples += found
+        problems += faults
     kept: list[Prompted] = []
     encoded: list[EncodedPrompt] = []
     long: list[Problem] = []
@@ -91,49 +97,28 @@ def load_prompts(
         try:
             ids = encode_prompt(example.prompt, tokenizer, template_args)
         except TurnsRefused as error:
-            problems.append(refusal(example, error))
+            problems.append(read.problem(example, "chat template", error.reason))
             continue
         lengths.append(len(ids))
         if len(ids) > max_prompt_length:
             reason = f"the prompt has {len(ids)} tokens, {max_prompt_length} leave room for the answer"
-            long.append(Problem(example.line, "length", reason, example.source))
+            long.append(read.problem(example, "length", reason))
         else:
             kept.append(example)
             encoded.append(EncodedPrompt(ids, example.source, example.line))
-    notes = [f"prompts too long, left out: {len(long)} ({lines_of(long)})"] if long else []
-    report = make_report(read.shape, read.count, kept, encoded, [*problems, *long], set(), notes, lengths)
+    notes = [f"prompts too long, left out: {len(long)} ({lines_of(long, read.units)})"] if long else []
+    report = make_report(read, kept, encoded, [*problems, *long], set(), notes, lengths)
     return LoadedData(kept, encoded, checked(path, report))
 
 
 def prompts_from(rows: Sequence[Row], shape: str) -> tuple[list[Prompted], list[Problem]]:
     """Prompts in the order of the rows, and a problem for each row that holds none."""
-    fields = {(row.source, row.line): row.fields for row in rows}
-    if shape in PAIRED:
-        pairs, problems = pairs_from(rows)
-        return [
-            Prompted(pair.prompt, pair.reference, pair.source, pair.line, _rest(fields[pair.source, pair.line]))
-            for pair in pairs
-        ], problems
-    if shape != "prompts":
-        chats, problems = convert(rows, shape)
-        return [
-            Prompted(
-                chat.prompt, chat.reference, chat.source, chat.line, _rest(fields[chat.source, chat.line]), chat.tools
-            )
-            for chat in chats
-            if isinstance(chat, Conversation)
-        ], problems
-    examples: list[Prompted] = []
-    problems = []
-    for row in rows:
-        try:
-            examples.append(_prompted(row))
-        except RowFault as fault:
-            problems.append(Problem(row.line, fault.field, fault.reason, row.source))
-    return examples, problems
+    found, problems = read_each(rows, partial(_prompt_of, shape=shape))
+    return [prompt for _, prompt in found], problems
 
 
-def _prompted(row: Row) -> Prompted:
+def read_prompt(row: Row) -> Prompted:
+    """The prompt of a row that ends in one. Raises RowFault."""
     field = next((name for name in _PROMPT_FIELDS if row.fields.get(name)), "prompt")
     value = row.fields.get(field)
     if isinstance(value, list):
@@ -148,6 +133,19 @@ def _prompted(row: Row) -> Prompted:
     name = next((name for name in _REFERENCES if row.fields.get(name) is not None), None)
     reference = None if name is None else str(row.fields[name])
     return Prompted(prompt, reference, row.source, row.line, _rest(row.fields), read_tools(row))
+
+
+def _prompt_of(row: Row, shape: str) -> Prompted:
+    """The prompt of a row of any shape: what stands before its last answer, which is the reference if it is good."""
+    if shape == "prompts":
+        return read_prompt(row)
+    if shape in PAIRED:
+        pair = read_pair(row)
+        return Prompted(pair.prompt, pair.reference, row.source, row.line, _rest(row.fields), pair.tools)
+    chat, good = read_labelled(row) if shape == "kto" else (CONVERTERS[shape](row), True)
+    assert isinstance(chat, Conversation)
+    reference = chat.reference if good else None
+    return Prompted(chat.prompt, reference, row.source, row.line, _rest(row.fields), chat.tools)
 
 
 def _rest(fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Rows out of files, each with the place it came from; what can't be read is said with its line."""
 
-import csv
-import io
 import json
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.data.decode import COMPRESSIONS, text_of, undecodable, unpacked
+from engine.data.json_rows import expanded, rows_in
+from engine.data.tables import table_rows
 from engine.errors import EngineError
 
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
@@ -18,11 +19,21 @@ _ABOUT_DATA = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its fields, its file, and its line there (for JSON lists and Parquet: its number, from 1)."""
+    """One row: its fields, its file, and its place there: the number, from 1, of a line, a list's item or a row."""
 
     fields: dict[str, Any]
     source: str
     line: int
+    unit: str = "line"
+
+    @property
+    def place(self) -> str:
+        """`line 3`, or `item 3` of a JSON list, or `row 3` of a Parquet file."""
+        return f"{self.unit} {self.line}"
+
+    def with_fields(self, fields: dict[str, Any]) -> "Row":
+        """The row with further fields, or other values of them."""
+        return replace(self, fields=self.fields | fields)
 
 
 @dataclass(frozen=True)
@@ -33,10 +44,17 @@ class Problem:
     field: str
     reason: str
     source: str = ""
+    unit: str = "line"
+
+    @property
+    def place(self) -> str:
+        """`line 3`, or as the row's own place is called."""
+        return f"{self.unit} {self.line}"
 
     def to_json(self) -> dict[str, Any]:
         """The problem as `rung check --json` prints it."""
-        return {"line": self.line, "field": self.field, "reason": self.reason, "source": self.source}
+        place = {"line": self.line, "unit": self.unit}
+        return place | {"field": self.field, "reason": self.reason, "source": self.source}
 
 
 def read_rows(path: Path) -> tuple[list[Row], list[Problem]]:
@@ -51,7 +69,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[Problem]]:
         for item in _read_file(file):
             (rows if isinstance(item, Row) else problems).append(item)  # type: ignore[arg-type]
     if not rows:
-        details = "\n".join(f"{problem.source} line {problem.line}: {problem.reason}" for problem in problems[:5])
+        details = "\n".join(f"{problem.source} {problem.place}: {problem.reason}" for problem in problems[:5])
         raise EngineError(f"{path} holds no usable row", details, "one JSON object a line, for example: " + _EXAMPLE)
     return rows, problems
 
@@ -106,18 +124,18 @@ def _read_json_lines(content: str, source: str) -> Iterator[Row | Problem]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, parse_constant=_number)
         except json.JSONDecodeError as error:
             yield Problem(number, "", f"not valid JSON: {error.msg} at column {error.colno}", source)
         except (ValueError, RecursionError) as error:
             yield Problem(number, "", f"not usable JSON: {error}", source)
         else:
-            yield _row(value, source, number)
+            yield from _rows(value, source, number, "line")
 
 
 def _read_json(content: str, path: Path) -> Iterator[Row | Problem]:
     try:
-        value = json.loads(content)
+        value = json.loads(content, parse_constant=_number)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # JSON lines under the name .json: common enough to read as such.
             yield from _read_json_lines(content, str(path))
@@ -127,36 +145,20 @@ def _read_json(content: str, path: Path) -> Iterator[Row | Problem]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise EngineError(f"{path} is not usable JSON", str(error)) from None
-    if isinstance(value, dict):
-        lists = [item for item in value.values() if isinstance(item, list)]
-        value = lists[0] if len(lists) == 1 else [value]
-    for number, item in enumerate(value if isinstance(value, list) else [value], start=1):
-        yield _row(item, str(path), number)
+    for number, item in enumerate(rows_in(value, str(path)), start=1):
+        yield from _rows(item, str(path), number, "item")
 
 
 def _read_table(content: str, source: str, delimiter: str) -> Iterator[Row | Problem]:
-    # A cell may hold a whole document; Python's own limit is 131,072 characters.
-    csv.field_size_limit(2**31 - 1)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)
-    header: list[str] = []
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            yield Problem(line, "", f"not a readable row: {error}", source)
-            continue
-        if cells is None:
-            return
-        if not cells:
-            continue
-        if not header:
-            header = cells
-        elif len(cells) > len(header):
-            yield Problem(line, "", "more cells than the header has columns", source)
+    empty = True
+    for line, cells in table_rows(content, delimiter, source):
+        empty = False
+        if isinstance(cells, str):
+            yield Problem(line, "", cells, source)
         else:
-            missing: list[str | None] = [None] * (len(header) - len(cells))
-            yield _row(dict(zip(header, [*cells, *missing], strict=True)), source, line)
+            yield from _rows(cells, source, line, "line")
+    if empty:
+        yield Problem(1, "", "the first line names the columns, and no row follows it", source)
 
 
 def _read_parquet(path: Path) -> Iterator[Row | Problem]:
@@ -173,13 +175,30 @@ def _read_parquet(path: Path) -> Iterator[Row | Problem]:
     except (OSError, ValueError) as error:
         raise EngineError(f"{path} is not a readable Parquet file", str(error)) from None
     for number, fields in enumerate(table.to_pylist(), start=1):
-        yield _row(fields, str(path), number)
+        yield from _rows(_without_nan(fields), str(path), number, "row")
 
 
-def _row(value: Any, source: str, number: int) -> Row | Problem:
+def _number(name: str) -> float | None:
+    """What JSON of Python's has for what is no finite number; NaN is how pandas writes that nothing is there."""
+    return None if name == "NaN" else float(name)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    return [_without_nan(item) for item in value] if isinstance(value, list) else value
+
+
+def _rows(value: Any, source: str, number: int, unit: str) -> Iterator[Row | Problem]:
+    """The row that stands in a place, or its examples where it has several, or why it can't be read."""
     if not isinstance(value, dict):
-        return Problem(number, "", f"a row is a JSON object, this is {type(value).__name__}", source)
+        yield Problem(number, "", f"a row is a JSON object, this is {type(value).__name__}", source, unit)
+        return
     for name, content in value.items():
         if (reason := undecodable(content)) is not None or (reason := undecodable(name)) is not None:
-            return Problem(number, name if undecodable(name) is None else "", reason, source)
-    return Row(value, source, number)
+            yield Problem(number, name if undecodable(name) is None else "", reason, source, unit)
+            return
+    for fields in expanded(value):
+        yield Row(fields, source, number, unit)

@@ -1,14 +1,17 @@
 """What `rung check DATA` says: every row used, or reported with its line and the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.data.encode import Encoded, LossOn, encode, stop_ids
-from engine.data.read import Problem, Row, read_rows
-from engine.data.shapes import Example, Passage, convert, detect_shape, rename_columns
+from engine.data.needs import METHOD_SHAPES
+from engine.data.read import Problem
+from engine.data.shaped import ShapedRows, learnable, read_shaped
+from engine.data.shapes import Example, Passage
 from engine.data.template import TurnsRefused
+from engine.data.unused import UnusedColumn
 from engine.errors import EngineError
 from engine.files import canonical_json, sha256_text
 
@@ -35,6 +38,11 @@ class DataReport:
     notes: list[str] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     """Of every row that could be tokenised, in ascending order; also of those that are too long to be used."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """The fields that stand in a column of another name, with that name."""
+    unused: list[UnusedColumn] = field(default_factory=list)
+    units: dict[str, str] = field(default_factory=dict)
+    """What a place is called in the files whose rows are not lines."""
 
     def to_json(self) -> dict[str, Any]:
         """The report as CONTRACTS' `check DATA` prints it."""
@@ -89,34 +97,6 @@ class LoadedData:
     report: DataReport
 
 
-@dataclass(frozen=True)
-class ShapedRows:
-    """Rows under their wanted column names, their shape, and the lines that are not rows."""
-
-    rows: list[Row]
-    shape: str
-    problems: list[Problem]
-
-    @property
-    def count(self) -> int:
-        """Rows in all, with those that can't be read."""
-        return len(self.rows) + len(self.problems)
-
-
-def read_shaped(path: Path, shape: str = "auto", columns: dict[str, str] | None = None) -> ShapedRows:
-    """The rows of a data source and their shape; `auto` is detected."""
-    rows, problems = read_rows(path)
-    rows = rename_columns(rows, columns or {})
-    return ShapedRows(rows, detect_shape(rows) if shape == "auto" else shape, problems)
-
-
-def read_examples(path: Path, shape: str, columns: dict[str, str]) -> tuple[str, list[Example], list[Problem], int]:
-    """(shape, examples, problems, rows in all) of a data source; `auto` is detected."""
-    read = read_shaped(path, shape, columns)
-    examples, faults = convert(read.rows, read.shape)
-    return read.shape, examples, read.problems + faults, read.count
-
-
 def load_data(
     path: Path,
     tokenizer: "PreTrainedTokenizerBase",
@@ -129,39 +109,38 @@ def load_data(
     model_stop_ids: Sequence[int] = (),
 ) -> LoadedData:
     """All usable examples of `path`, encoded, and the report. Raises EngineError when nothing can be used."""
-    found, examples, problems, num_rows = read_examples(path, shape, columns or {})
+    read = read_shaped(path, shape, columns)
+    examples, problems, notes = learnable(path, read, shape, METHOD_SHAPES["sft"])
     encoded: list[Encoded] = []
     kept: list[Example] = []
     lengths: list[int] = []
-    refused: list[Problem] = []
     for example in examples:
         try:
             item = encode(example, tokenizer, max_length, loss_on, template_args)
         except TurnsRefused as error:
-            refused.append(refusal(example, error))
+            problems.append(read.problem(example, "chat template", error.reason))
             continue
         lengths.append(item.full_length)
         if item.trained_tokens == 0:
-            reason = f"no trained token is left: {item.full_length} tokens, max_length {max_length}"
-            problems.append(Problem(item.line, "answer", reason, item.source))
+            problems.append(read.problem(item, "answer", _why_untrained(item, max_length)))
             continue
         encoded.append(item)
         kept.append(example)
     stops = stop_ids(tokenizer, model_stop_ids)
-    report = make_report(found, num_rows, kept, encoded, [*problems, *refused], stops, lengths=lengths)
-    return LoadedData(kept, encoded, checked(path, report))
+    return LoadedData(kept, encoded, checked(path, make_report(read, kept, encoded, problems, stops, notes, lengths)))
 
 
-def refusal(example: Any, error: TurnsRefused) -> Problem:
-    """The problem of a row that the chat template doesn't take."""
-    return Problem(example.line, "chat template", error.reason, example.source)
+def _why_untrained(item: Encoded, max_length: int) -> str:
+    if item.full_length <= max_length:
+        return "no answer of it is to be learned: their weight is 0"
+    return f"no trained token is left: {item.full_length} tokens, max_length {max_length}"
 
 
 def checked(path: Path, report: DataReport) -> DataReport:
     """The report itself. Raises NothingUsable when no row can be used."""
     if report.used == 0:
         first = report.problems[:5]
-        details = "\n".join(f"{p.source} line {p.line}: {p.field}: {p.reason}" for p in first)
+        details = "\n".join(f"{p.source} {p.place}: {p.field}: {p.reason}" for p in first)
         message = f"No row of {path} can be used"
         raise NothingUsable(message, details, "mend the rows, or raise data.max_length", report)
     return report
@@ -192,8 +171,7 @@ def with_stops(data: LoadedData, stops: Sequence[int]) -> LoadedData:
 
 
 def make_report(
-    shape: str,
-    num_rows: int,
+    read: ShapedRows,
     examples: Sequence[Any],
     encoded: Sequence[EncodedRow],
     problems: Sequence[Problem],
@@ -206,10 +184,10 @@ def make_report(
     cut = [item for item in encoded if item.cut > 0]
     said = list(notes)
     if cut:
-        said.append(f"rows longer than max_length that lose their end: {len(cut)} ({lines_of(cut)})")
+        said.append(f"rows longer than max_length that lose their end: {len(cut)} ({lines_of(cut, read.units)})")
     return DataReport(
-        shape=shape,
-        rows=num_rows,
+        shape=read.shape,
+        rows=read.count,
         used=_count_rows(encoded),
         tokens=sum(item.tokens for item in encoded),
         trained_tokens=sum(item.trained_tokens for item in encoded),
@@ -222,6 +200,9 @@ def make_report(
         problems=sorted(problems, key=lambda problem: (problem.source, problem.line)),
         notes=said,
         lengths=used if lengths is None else sorted(lengths),
+        columns=read.columns,
+        unused=read.unused,
+        units=read.units,
     )
 
 
@@ -244,10 +225,11 @@ def _count_rows(encoded: Sequence[EncodedRow]) -> int:
     return len({(item.source, item.line) for item in encoded})
 
 
-def lines_of(rows: Sequence[Any], most: int = 8) -> str:
-    """`lines 3, 9, …` of rows or problems."""
+def lines_of(rows: Sequence[Any], units: Mapping[str, str], most: int = 8) -> str:
+    """`lines 3, 9, …` of rows or problems; `units` says what a place in their file is called, where it's no line."""
+    unit = units.get(rows[0].source, "line")
     return (
-        ("line " if len(rows) == 1 else "lines ")
+        (f"{unit} " if len(rows) == 1 else f"{unit}s ")
         + ", ".join(str(row.line) for row in rows[:most])
         + (", …" if len(rows) > most else "")
     )

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.data.columns import Reading
 from engine.data.encode import Encoded, encode, stop_ids
-from engine.data.needs import METHOD_SHAPES, wrong_shape
-from engine.data.read import Problem, data_kind
-from engine.data.report import LoadedData, checked, make_report, read_shaped, refusal
-from engine.data.shapes import Example, Passage, convert
+from engine.data.needs import METHOD_SHAPES
+from engine.data.read import Problem, Row, data_kind
+from engine.data.report import LoadedData, checked, make_report
+from engine.data.shaped import FileRows, ShapedRows, learnable, read_shaped
+from engine.data.shapes import Example, Passage
 from engine.data.template import TurnsRefused
 from engine.retrieval.loaders import load_documents
 
@@ -35,7 +37,7 @@ def load_running_text(
     `path` is a data file (text rows; chats are taken as their template writes them), a document, or a folder of either.
     Windows of one text are near equal in length and stay together when rows are held out.
     """
-    found, texts, problems, count = _read(path, shape, columns or {})
+    read, texts, problems, notes = _read(path, shape, columns or {})
     windows: list[Encoded] = []
     owners: list[Example] = []
     lengths: list[int] = []
@@ -43,19 +45,18 @@ def load_running_text(
         try:
             whole = encode(text, tokenizer, _ANY_LENGTH, "all", template_args)
         except TurnsRefused as error:
-            problems.append(refusal(text, error))
+            problems.append(read.problem(text, "chat template", error.reason))
             continue
         lengths.append(whole.tokens)
         if whole.tokens < _SHORTEST:
-            problems.append(Problem(text.line, "text", "is a single token", text.source))
+            problems.append(read.problem(text, "text", "is a single token"))
             continue
         pieces = windows_of(whole, max_length)
         windows += pieces
         owners += [text] * len(pieces)
-    notes = []
     if len(windows) > len(texts):
         notes.append(f"{len(texts)} texts are cut into {len(windows)} windows of at most {max_length} tokens")
-    report = make_report(found, count, texts, windows, problems, stop_ids(tokenizer), notes, lengths)
+    report = make_report(read, texts, windows, problems, stop_ids(tokenizer), notes, lengths)
     return LoadedData(owners, windows, checked(path, report))
 
 
@@ -76,14 +77,19 @@ def is_documents(path: Path) -> bool:
     return path.is_file() and data_kind(path) is None
 
 
-def _read(path: Path, shape: str, columns: dict[str, str]) -> tuple[str, Sequence[Example], list[Problem], int]:
+def _read(
+    path: Path, shape: str, columns: dict[str, str]
+) -> tuple[ShapedRows, Sequence[Example], list[Problem], list[str]]:
+    """The rows, or documents as one row each; what there is to learn of them, the problems, and notes."""
     if is_documents(path):
         documents, reports = load_documents(path)
         problems = [Problem(item.line or 0, "", item.reason, item.path) for item in reports if item.level != "note"]
+        reading = Reading("documents", {"text": "text"})
+        files = [
+            FileRows(document.path, [Row({"text": document.text}, document.path, 1)], reading, [])
+            for document in documents
+        ]
         texts = [Passage(document.text, document.path, 1) for document in documents]
-        return "documents", texts, problems, len(texts) + len(problems)
+        return ShapedRows(files, problems), texts, [*problems], []
     read = read_shaped(path, shape, columns)
-    if read.shape not in METHOD_SHAPES["cpt"]:
-        raise wrong_shape(str(path), read.shape, METHOD_SHAPES["cpt"])
-    examples, faults = convert(read.rows, read.shape)
-    return read.shape, examples, [*read.problems, *faults], read.count
+    return read, *learnable(path, read, shape, METHOD_SHAPES["cpt"])

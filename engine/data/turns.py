@@ -1,10 +1,12 @@
 """Chat turns out of a row's fields, whatever the data set calls its speakers and its columns."""
 
 import json
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from engine.data.read import Row
+from engine.data.read import Problem, Row
 
+Example = TypeVar("Example")
 Message = dict[str, Any]
 ROLES = ("system", "user", "assistant", "tool", "developer")
 _SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant",
@@ -19,6 +21,18 @@ class RowFault(Exception):
         super().__init__(reason)
         self.field = field
         self.reason = reason
+
+
+def read_each(rows: Sequence[Row], read: Callable[[Row], Example]) -> tuple[list[tuple[Row, Example]], list[Problem]]:
+    """What `read` makes of each row, beside the row; and a problem for each row that it can't use."""
+    found: list[tuple[Row, Example]] = []
+    problems: list[Problem] = []
+    for row in rows:
+        try:
+            found.append((row, read(row)))
+        except RowFault as fault:
+            problems.append(Problem(row.line, fault.field, fault.reason, row.source, row.unit))
+    return found, problems
 
 
 def read_turns(row: Row, field: str) -> list[Message]:
@@ -45,6 +59,19 @@ def read_text(row: Row, field: str) -> str:
     return value
 
 
+def read_answer(row: Row, field: str) -> list[Message]:
+    """A field's answer as turns. Of several accepted texts the first is the answer. Raises RowFault."""
+    value = row.fields.get(field)
+    if isinstance(value, dict) and "role" not in value and "from" not in value:
+        # SQuAD's {text: [...], answer_start: [...]}, TriviaQA's {value: …, aliases: [...]}.
+        value = next((value[name] for name in ("text", "value", "content") if name in value), value)
+    if isinstance(value, list) and not (value and isinstance(value[0], dict)):
+        value = value[0] if value else ""
+    if isinstance(value, (list, dict)):
+        return read_turns(row, field)
+    return [make_turn("assistant", read_text(row.with_fields({field: value}), field))]
+
+
 def system_turns(row: Row) -> list[Message]:
     """The row's `system` field as a turn, where it has one."""
     system = row.fields.get("system")
@@ -53,7 +80,16 @@ def system_turns(row: Row) -> list[Message]:
 
 def with_system(row: Row, messages: list[Message]) -> list[Message]:
     """The turns behind the row's `system` field, unless they begin with one of their own."""
+    _refuse_media(row, messages)
     return messages if messages and messages[0]["role"] in ("system", "developer") else system_turns(row) + messages
+
+
+def _refuse_media(row: Row, messages: list[Message]) -> None:
+    """Raise RowFault where the text points to a picture, a video or a sound of the row's by `<image>` and the like."""
+    for kind in ("image", "video", "audio"):
+        for field in (kind, f"{kind}s"):
+            if row.fields.get(field) and any(f"<{kind}>" in str(turn["content"]) for turn in messages):
+                raise RowFault(field, f"holds {kind} that the text points to (<{kind}>): only text can be learned here")
 
 
 def read_tools(row: Row) -> list[Any] | None:
@@ -87,6 +123,8 @@ def _message(turn: Any, field: str) -> Message:
         for name, value in turn.items()
         if name not in keys and value is not None
     }  # fmt: skip
+    _read_weight(rest, role, field)
+    content = _without_special_parts(content, rest, f"{field}.{content_key}")
     rest["tool_calls"] = _tool_calls(rest.get("tool_calls"), f"{field}.tool_calls")
     if given == "function_call":
         rest["tool_calls"], content = _tool_calls(content, f"{field}.{content_key}"), ""
@@ -95,6 +133,40 @@ def _message(turn: Any, field: str) -> Message:
     if content is None and not rest.get("tool_calls"):
         raise RowFault(f"{field}.{content_key}", "is missing")
     return {"role": role, "content": _text_of(content, f"{field}.{content_key}"), **rest}
+
+
+def _read_weight(rest: Message, role: str, field: str) -> None:
+    """A turn's weight in the loss, 0 or 1, under the name `weight`: LLaMA-Factory's `loss_weight` is OpenAI's `weight`.
+
+    Raises RowFault for a weight that can't be kept: a turn is learned, or it is not.
+    """
+    for name in ("loss_weight", "weight"):
+        weight = rest.pop(name, None)
+        if weight is None:
+            continue
+        if isinstance(weight, bool) or weight not in (0, 1):
+            raise RowFault(f"{field}.{name}", f"is {weight!r}: a turn is learned (1) or not (0)")
+        if role == "assistant":
+            rest["weight"] = int(weight)
+        elif weight == 1:
+            raise RowFault(f"{field}.{name}", f"is 1 on a turn of the {role}'s: only answers are learned")
+
+
+def _without_special_parts(content: Any, rest: Message, field: str) -> Any:
+    """The content without parts that are reasoning or tool calls, which are put where messages have them."""
+    if not isinstance(content, list):
+        return content
+    kept = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        value = part.get("value", part.get("text")) if isinstance(part, dict) else None
+        if kind == "reasoning" and isinstance(value, str):
+            rest["reasoning_content"] = rest.get("reasoning_content", "") + value
+        elif kind == "tool_call":
+            rest["tool_calls"] = [*(rest.get("tool_calls") or []), *_tool_calls(value, field)]
+        else:
+            kept.append(part)
+    return kept
 
 
 def _text_of(content: Any, field: str) -> str:
@@ -107,12 +179,20 @@ def _text_of(content: Any, field: str) -> str:
         raise RowFault(field, f"is {type(content).__name__}, not text")
     parts = []
     for part in content:
-        text = part if isinstance(part, str) else part.get("text") if isinstance(part, dict) else None
+        text = part
+        if isinstance(part, dict) and part.get("type", "text") in ("text", "input_text", "output_text"):
+            text = part.get("value") if part.get("text") is None else part["text"]
         if not isinstance(text, str):
-            kind = part.get("type", "something else") if isinstance(part, dict) else type(part).__name__
-            raise RowFault(field, f"holds {kind}: only text can be learned here")
+            raise RowFault(field, f"holds {_kind_of(part)}: only text can be learned here")
         parts.append(text)
     return "".join(parts)
+
+
+def _kind_of(part: Any) -> str:
+    """What a part that is no text is called: image_url, audio."""
+    if not isinstance(part, dict):
+        return type(part).__name__
+    return str(part.get("type") or next(iter(part), "something else"))
 
 
 def _tool_calls(value: Any, field: str) -> list[Any]:

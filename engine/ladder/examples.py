@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.data.needs import PAIRED
-from engine.data.preferences import pairs_from
-from engine.data.read import Problem, Row, read_rows
-from engine.data.shapes import Conversation, Example, Message, convert, detect_shape, rename_columns
+from engine.data.read import Problem, Row
+from engine.data.shaped import read_answers, read_shaped
+from engine.data.shapes import Conversation, Message
 from engine.errors import EngineError
 from engine.files import canonical_json, sha256_text
 from engine.measure.grouping import group_names
@@ -17,6 +16,8 @@ from engine.measure.split_record import is_frozen, read_splits
 from engine.project.schema import ProjectData, ProjectSettings
 
 Split = Literal["train", "validation", "test"]
+UNANSWERED = {"text": "running text", "prompts": "prompts alone"}
+"""Shapes that there is nothing to score on, in words."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +67,25 @@ def grouped_as_split(root: Path, data: ProjectData) -> ProjectData:
 
 
 def read_examples(path: Path, data: ProjectData) -> LoadedSplit:
-    """The examples of a file, read as the project's `data` says."""
-    rows, problems = read_rows(path)
-    renamed = rename_columns(rows, data.columns)
-    shape = detect_shape(renamed) if data.shape == "auto" else data.shape
-    converted, faults = _preferred(renamed) if shape in PAIRED else convert(renamed, shape)
-    fields = {(row.source, row.line): row.fields for row in renamed}
-    groups = _groups(rows, data.group_by)
+    """The examples of a file, read as the project's `data` says: of pairs and labelled answers the good ones."""
+    read = read_shaped(path, data.shape, data.columns)
+    groups = _groups(read.rows, data.group_by)
     examples: list[EvaluationExample] = []
+    problems = [*read.problems]
     seen: dict[str, int] = {}
-    for item in converted:
-        if not isinstance(item, Conversation):
+    for file in read.files:
+        if file.shape in ("text", "prompts"):
             raise EngineError(
-                f"{path} holds running text, which has no answer to score",
-                f"shape: {shape}",
-                "evaluate on rows with a prompt and an answer",
+                f"{file.source} holds {UNANSWERED[file.shape]}, which has no answer to score",
+                f"shape: {file.shape}",
+                "evaluate on rows with a prompt and an answer; data.columns says which column is which",
             )
-        place = (item.source, item.line)
-        examples.append(_example(item, fields[place], seen, groups.get(place)))
-    return LoadedSplit(examples, problems + faults)
+        found, faults = read_answers(file)
+        problems += faults
+        for row, item in found:
+            assert isinstance(item, Conversation)
+            examples.append(_example(item, row.fields, seen, groups.get((row.source, row.line))))
+    return LoadedSplit(examples, problems)
 
 
 def sample(examples: Sequence[EvaluationExample], count: int | None) -> list[EvaluationExample]:
@@ -100,12 +101,6 @@ def group_count(examples: Sequence[EvaluationExample]) -> int | None:
     """How many groups the examples fall into; None where they are independent: no groups, or one row in each."""
     found = {example.group for example in examples}
     return len(found) if None not in found and len(found) < len(examples) else None
-
-
-def _preferred(rows: Sequence[Row]) -> tuple[list[Example], list[Problem]]:
-    """Of each pair the prompt with the answer that was preferred: what an example of good answers is."""
-    pairs, faults = pairs_from(rows)
-    return [pair.conversations[0] for pair in pairs], faults
 
 
 def text_of(message: Message) -> str:

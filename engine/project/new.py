@@ -1,36 +1,36 @@
 """A new project: rung.yaml, a recipe of the method its rows are for, and the split data, all there or none of it."""
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engine.data.read import Problem, read_rows
-from engine.data.shapes import detect_shape, rename_columns
+from engine.data.running_text import is_documents
 from engine.errors import EngineError
 from engine.files import is_folder, write_json_lines_atomic
-from engine.ladder.examples import read_examples
 from engine.ladder.reach import reach_notes
 from engine.measure.group_report import GroupsApart
 from engine.measure.grouping import is_asked_or_answered
+from engine.measure.metrics.parse import parse_metrics
 from engine.measure.metrics.recommend import recommended_metric
+from engine.measure.metrics.target import check_target
 from engine.measure.partition import NO_GROUPS
 from engine.measure.splits import MadeSplits, SplitPlan, freeze_files, make_splits
 from engine.project.follow import MAX_LENGTH
-from engine.project.load import load_project, save_project
+from engine.project.load import save_project
 from engine.project.model_facts import ModelFacts, model_facts
-from engine.project.recommend import recommended_recipe, write_recipe
+from engine.project.new_rows import MOST_TOLD, NewRows, read_new_rows
+from engine.project.recommend import Recommended, recommended_recipe, write_recipe
 from engine.project.schema import ProjectData, ProjectSettings, Situation, TuneSettings, Want
+from engine.project.staging import refuse_if_filled, whole_or_not_at_all
 from engine.recipe.schema import DataSettings, Method, ModelSettings
+from engine.retrieval.loaders import load_documents
 from engine.retrieval.settings import RetrievalSettings
 
-MOST_TOLD = 5
 MOST_REFERENCES = 5_000
-_METHOD_OF_SHAPE: dict[str, Method] = {"preference": "dpo", "hh": "dpo", "kto": "kto", "text": "cpt"}
+_USUAL_METRICS: list[Any] = ["exact_match"]
 
 
 @dataclass(frozen=True)
@@ -74,43 +74,95 @@ def write_new_project(
     """
     root = directory.expanduser().resolve()
     refuse_if_filled(root)
-    if documents is not None and not documents.expanduser().exists():
-        raise EngineError(f"There are no documents at {documents}", hint="give a file, or a folder of them")
+    given = _given(train, validation, test, documents)
     settings, facts, notes = chosen_model(model, root)
+    check_target(parse_metrics([*metrics] or _USUAL_METRICS, Path())[0], target if metrics else None)
+    declared, measured = data or ProjectData(), [_seen_from(root, metric) for metric in metrics]
+    if plan is not None:
+        declared = declared.model_copy(update={"time_by": plan.time_by, "label": plan.label, "group_by": plan.group_by})
+    text = train is not None and is_documents(given["train"])
+    found = {} if text else {name: read_new_rows(path, declared) for name, path in given.items()}
     with whole_or_not_at_all(root) as staging:
-        declared, num_rows, made = data or ProjectData(), None, None
-        if train is not None:
-            files = {"train": train, "validation": validation, "test": test}
-            given = {name: path.expanduser().resolve() for name, path in files.items() if path is not None}
-            declared, made = _write_rows(staging, root, given, declared, plan or split_plan(declared, seed), notes)
-            num_rows = made.record.splits["train"].rows
-        rows = DataSettings(
+        method: Method = "sft"
+        made: MadeSplits | None = None
+        num_rows: int | None = None
+        warnings: list[str] = []
+        if text:
+            declared, method = _text_as_it_lies(given, root, declared, notes), "cpt"
+        elif found:
+            rows = found["train"]
+            found = _under_the_same_names(found)
+            declared = declared.model_copy(update={"columns": found["train"].columns})
+            declared, made = _write_rows(
+                staging, root, given, found, declared, plan or split_plan(declared, seed), notes
+            )
+            method, num_rows, warnings = rows.method, made.record.splits["train"].rows, [*rows.warnings, *made.warnings]
+            measured = measured or _fitting_metric(rows.references[:MOST_REFERENCES], notes)
+        if not metrics:
+            check_target(parse_metrics(measured or _USUAL_METRICS, root)[0], target)
+        data_settings = DataSettings(
             train=declared.train or "data/train.jsonl", validation=declared.validation, shape=declared.shape,
             columns=declared.columns, max_length=MAX_LENGTH,
         )  # fmt: skip
-        method = _method_for(staging, declared)
         recipe = f"recipes/{method}.yaml"
-        write_recipe(staging, recommended_recipe(settings, facts, rows, num_rows, method), recipe)
-        save_project(
-            staging,
-            ProjectSettings(
-                name=name or root.name,
-                situation=Situation(wants=list(wants), task=task),
-                model=settings,
-                data=declared,
-                documents=RetrievalSettings(path=_relative(documents, root)) if documents else None,
-                **({"metrics": list(metrics)} if metrics else _fitting_metric(staging, declared, notes)),
-                target=target,
-                tune=TuneSettings(recipe=recipe),
-            ),
+        recommended = recommended_recipe(settings, facts, data_settings, num_rows, method)
+        write_recipe(staging, _with_reward(recommended, measured), recipe)
+        project = ProjectSettings(
+            name=name or root.name,
+            situation=Situation(wants=list(wants), task=task),
+            model=settings,
+            data=declared,
+            documents=RetrievalSettings(path=_relative(documents, root)) if documents else None,
+            metrics=measured or _USUAL_METRICS,
+            target=target,
+            tune=TuneSettings(recipe=recipe),
         )
-    notes += reach_notes(root, load_project(root))
+        save_project(staging, project)
+        notes += reach_notes(staging, project)
     if train is None:
         notes.append(f"no rows yet: name them under data: in rung.yaml and in {recipe}")
     if made is None:
-        return NewProject(root, recipe, notes)
+        return NewProject(root, recipe, notes, warnings)
     sizes = {name: split.rows for name, split in made.record.splits.items()}
-    return NewProject(root, recipe, notes, made.warnings, sizes, made.groups)
+    return NewProject(root, recipe, notes, warnings, sizes, made.groups)
+
+
+def _given(train: Path | None, validation: Path | None, test: Path | None, documents: Path | None) -> dict[str, Path]:
+    """The files of rows by their split, as absolute paths. Raises EngineError for what isn't there or goes unused."""
+    if documents is not None and not documents.expanduser().exists():
+        raise EngineError(f"There are no documents at {documents}", hint="give a file, or a folder of them")
+    files = {"train": train, "validation": validation, "test": test}
+    given = {name: path.expanduser().resolve() for name, path in files.items() if path is not None}
+    if given and "train" not in given:
+        raise EngineError(f"--{next(iter(given))} goes with --train", hint="name the rows to learn from, too")
+    if "validation" in given and "test" not in given:
+        raise EngineError(
+            "--validation goes with --test",
+            "with --train alone the rows are split into training, validation and held-out rows",
+            "name held-out rows of your own, too, or leave --validation out",
+        )
+    for path in given.values():
+        if not path.exists():
+            raise EngineError(f"{path} does not exist", hint="check the path")
+    return given
+
+
+def _text_as_it_lies(given: Mapping[str, Path], root: Path, declared: ProjectData, notes: list[str]) -> ProjectData:
+    """What rung.yaml says of documents to learn from, which are read where they lie. Raises EngineError."""
+    if "test" in given:
+        raise EngineError(
+            f"{given['train']} is running text, which has no answers to score",
+            f"held-out rows: {given['test']}",
+            "leave --test out, or give rows with a prompt and an answer",
+        )
+    documents, problems = load_documents(given["train"])
+    if not any(document.text.strip() for document in documents):
+        details = "\n".join(f"{item.path}: {item.reason}" for item in problems)
+        raise EngineError(f"{given['train']} holds no text", details, "give a file with text, or rows")
+    notes += [f"{item.path}: {item.reason}" for item in problems[:MOST_TOLD]]
+    train = _relative(given["train"], root)
+    notes.append(f"{train} is running text: it is read where it lies, and a tenth of it is held out while it's learned")
+    return declared.model_copy(update={"train": train, "sources": [train]})
 
 
 def split_plan(declared: ProjectData, seed: int = 0) -> SplitPlan:
@@ -134,33 +186,45 @@ def split_into(
     return make_splits(project_dir, rows, plan, sources, answers, passages)
 
 
-def _fitting_metric(staging: Path, declared: ProjectData, notes: list[str]) -> dict[str, Any]:
-    """The metric that fits the training rows' answers, for rung.yaml, and why among the notes; {} without answers."""
-    if declared.train is None:
-        return {}
-    try:
-        examples = read_examples(staging / declared.train, declared).examples[:MOST_REFERENCES]
-    except EngineError:
-        return {}  # Running text has no answers; of rows that can't be used rung check says why.
-    found = recommended_metric([example.reference for example in examples])
+def _under_the_same_names(found: Mapping[str, NewRows]) -> dict[str, NewRows]:
+    """The rows of all files so that one `columns` reads them: where theirs differ, under the fields' own names."""
+    if all(rows.columns == found["train"].columns for rows in found.values()):
+        return dict(found)
+    return {
+        name: replace(
+            rows,
+            rows=[row | {field: row.get(column) for field, column in rows.columns.items()} for row in rows.rows],
+            columns={},
+        )
+        for name, rows in found.items()
+    }
+
+
+def _with_reward(recommended: Recommended, metrics: Sequence[Any]) -> Recommended:
+    """The recipe; where answers are to be rewarded and there are references, with the metric as its reward."""
+    recipe = recommended.recipe
+    if recipe.method != "grpo" or not metrics:
+        return recommended
+    reward = {"name": metrics[0]} if isinstance(metrics[0], str) else metrics[0]
+    return replace(recommended, recipe=recipe.model_copy(update={"grpo": {"rewards": [reward]}}))
+
+
+def _fitting_metric(references: Sequence[str], notes: list[str]) -> list[Any]:
+    """The metric that fits the answers, for rung.yaml, and why among the notes; none without answers."""
+    found = recommended_metric(references)
     if found is None:
-        return {}
+        return []
     metric, why = found
     notes.append(f"metric {metric if isinstance(metric, str) else metric['name']}: {why} (--metric names another)")
-    return {"metrics": [metric]}
+    return [metric]
 
 
-def _method_for(staging: Path, declared: ProjectData) -> Method:
-    """The method that the shape of the training rows asks for; where it is not to be told, supervised fine-tuning."""
-    if declared.train is None:
-        return "sft"
-    shape: str = declared.shape
-    if shape == "auto":
-        try:
-            shape = detect_shape(rename_columns(read_rows(staging / declared.train)[0], declared.columns))
-        except EngineError:
-            return "sft"  # rung check, and the wizard's data page, say what the rows lack
-    return _METHOD_OF_SHAPE.get(shape, "sft")
+def _seen_from(root: Path, metric: Any) -> Any:
+    """A metric as rung.yaml writes it: a function's file is named from the current folder, and written from `root`."""
+    if not isinstance(metric, str) or ".py:" not in metric:
+        return metric
+    file, _, function = metric.rpartition(":")
+    return f"{_relative(Path(file), root)}:{function}"
 
 
 def chosen_model(model: str, root: Path) -> tuple[ModelSettings, ModelFacts, list[str]]:
@@ -175,50 +239,25 @@ def chosen_model(model: str, root: Path) -> tuple[ModelSettings, ModelFacts, lis
     return settings, facts, _notes_on(facts, settings.name)
 
 
-@contextmanager
-def whole_or_not_at_all(root: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `root` (empty or not there) in one step when all went well."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    try:
-        yield staging
-        staging.chmod(0o777 & ~_umask())
-        os.replace(staging, root)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
-def refuse_if_filled(root: Path) -> None:
-    """Raise EngineError where `root` is a file, or a folder with anything in it."""
-    if root.exists() and not root.is_dir():
-        raise EngineError(f"{root} is a file", hint="give a new folder")
-    if root.is_dir() and any(root.iterdir()):
-        raise EngineError(f"{root} is not empty", "nothing in it was changed", "give a new or an empty folder")
-
-
 def _write_rows(
     staging: Path,
     root: Path,
     given: Mapping[str, Path],
+    found: Mapping[str, NewRows],
     declared: ProjectData,
     plan: SplitPlan,
     notes: list[str],
 ) -> tuple[ProjectData, MadeSplits]:
     """Write and freeze the splits; gives what rung.yaml declares, and what was made."""
-    rows = {}
-    for name, path in given.items():
-        found, problems = read_rows(path)
-        rows[name] = [row.fields for row in found]
-        notes += _notes_on_rows(problems)
+    notes += dict.fromkeys(note for rows in found.values() for note in rows.notes)
     sources = {_relative(path, root): path for path in given.values()}
     if "test" in given:
-        files = {name: f"data/{name}.jsonl" for name in rows}
+        files = {name: f"data/{name}.jsonl" for name in found}
         for name, file in files.items():
-            write_json_lines_atomic(staging / file, rows[name])
+            write_json_lines_atomic(staging / file, found[name].rows)
         made = freeze_files(staging, files, plan, sources)
     else:
-        made = split_into(staging, rows["train"], declared, plan, sources)
+        made = split_into(staging, found["train"].rows, declared, plan, sources)
     notes += made.notes
     if made.leaks:
         notes.append(f"{len(made.leaks)} held-out rows stand in the training rows, the first: {made.leaks[0].text}")
@@ -226,12 +265,6 @@ def _write_rows(
     split = {"group_by": made.record.group_by, "time_by": plan.time_by, "label": plan.label}
     described = split | {"sources": list(sources)}
     return declared.model_copy(update=places | described), made
-
-
-def _notes_on_rows(problems: list[Problem]) -> list[str]:
-    told = [f"{problem.source} line {problem.line} is left out: {problem.reason}" for problem in problems[:MOST_TOLD]]
-    more = len(problems) - len(told)
-    return [*told, f"{more} more rows are left out; rung check lists them all"] if more > 0 else told
 
 
 def _model_name(model: str, root: Path) -> str:
@@ -248,13 +281,6 @@ def _notes_on(facts: ModelFacts, model: str) -> list[str]:
     if facts.has_chat_template is False:
         return [f"{model} has no chat template: chat_template is set to plain (headings and its own stop token)"]
     if facts.has_chat_template is None:
-        return [
-            f"{model} is a hub id: its template and context are read when it is there; rung fetch {model} brings it"
-        ]
+        fetch = f"rung fetch {shlex.quote(model)} brings it"
+        return [f"{model} is a hub id: its template and context are read when it is there; {fetch}"]
     return []
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

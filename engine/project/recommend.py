@@ -1,5 +1,6 @@
 """The recipe that Rung recommends for a model and its rows, with the reason for each value that isn't plain."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Recommended:
     def to_yaml(self, file: str) -> str:
         """The recipe as YAML with a comment on every knob; blocks of other methods are left out."""
         others = [(name,) for name in _METHOD_BLOCKS if name != self.recipe.method]
-        header = f"# One training job, declared completely. Start it with: rung run {file}\n"
+        header = f"# One training job, declared completely. Start it with: rung run {shlex.quote(file)}\n"
         return header + commented_yaml(self.recipe, self.reasons, others)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.recipe.schema import Fraction, ModelSettings, Positive, Shape, Strict
+from engine.recipe.schema import Columns, Fraction, ModelSettings, Positive, Shape, Strict
 from engine.retrieval.prompting import DEFAULT_CHUNK, DEFAULT_FRAME
 from engine.retrieval.settings import RetrievalSettings
 
@@ -36,7 +36,7 @@ class ProjectData(Strict):
         None, description="held-out rows: every candidate is scored on them, none is chosen on them"
     )
     shape: Shape = Field("auto", description="what a row holds; auto: told from its fields")
-    columns: dict[str, str] = Field(default_factory=dict, description="wanted field: column of the file")
+    columns: Columns = Field(default_factory=dict, description="wanted field: column of the file")
     group_by: str | None = Field(
         None,
         description="column whose equal values stay in one split (passage, user); "

@@ -5,8 +5,10 @@ Names and meanings follow TRL, PEFT and Transformers. Unknown fields are refused
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from engine.data.columns import check_fields
+from engine.errors import EngineError
 from engine.recipe.rates import epochs, learning_rate
 
 Method = Literal["sft", "cpt", "dpo", "kto", "orpo", "reward", "grpo", "rloo", "distill", "constitution"]
@@ -21,6 +23,18 @@ Override = Literal[
 """The gate's refusals, by name."""
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _known_fields(columns: dict[str, str]) -> dict[str, str]:
+    try:
+        check_fields(columns)
+    except EngineError as error:
+        raise ValueError(f"{error.message}; {error.hint or error.details}") from None
+    return columns
+
+
+Columns = Annotated[dict[str, str], AfterValidator(_known_fields)]
+"""Which column of a file is which field of a row."""
 
 
 class Strict(BaseModel):
@@ -88,7 +102,7 @@ class DataSettings(Strict):
     streaming: bool = Field(False, description="download no more of a hub data set than the rows that are read")
     max_rows: Positive | None = Field(None, description="rows of a hub data set that are read at most; null: all")
     shape: Shape = Field("auto", description="what a row holds; auto: told from its fields")
-    columns: dict[str, str] = Field(default_factory=dict, description="wanted field: column of the file")
+    columns: Columns = Field(default_factory=dict, description="wanted field: column of the file")
     max_length: Positive = Field(1024, description="tokens of one example; what is longer is cut, and said")
     loss_on: Literal["assistant", "last_turn", "completion", "all"] = Field(
         "assistant", description="which tokens are learned: every answer, the last one, the completion, or all"

@@ -1,5 +1,6 @@
 """Runs that a recipe names by the recipe they were started from, or by a short name, as whole ids."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def _newest_of_recipe(root: Path, file: str) -> RunFolder:
             continue
         if _compared(load_recipe(folder.recipe)) == wanted:
             return folder
-    raise EngineError(f"There is no finished run of {file}", f"in {root / 'runs'}", f"rung run {file} makes one")
+    raise EngineError(
+        f"There is no finished run of {file}", f"in {root / 'runs'}", f"rung run {shlex.quote(str(file))} makes one"
+    )
 
 
 def _compared(recipe: Recipe) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a data source holds under a model's tokenizer and template: the report, and single rows to look at."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ class Entry:
     kinds: tuple[str, ...]
     reasons: tuple[str, ...]
     text: str
+    unit: str = "line"
 
     def to_json(self) -> dict[str, Any]:
         """The entry with no more than the beginning of its text."""
@@ -54,7 +55,7 @@ class CheckedData:
         hub = {name: asked[name] for name in ("split", "revision", "streaming", "max_rows") if asked.get(name)}
         path = training_source(DataSettings(train=asked["path"], **hub), root)
         loaded = _load(path, self.tokenizer, asked, limit, settings.template_args)
-        self.data = with_stops(loaded, generation_stop_ids(settings, root))
+        self.data = with_stops(_without_used(loaded, asked), generation_stop_ids(settings, root))
         self.rows = [] if is_documents(path) else read_rows(path)[0]
         self.examination = examine(self.data, self.rows, _held_out(asked, root, path), asked.get("label"))
         self.report = _report(self.data, self.examination, notes) | {"max_length": limit, "model": settings.name}
@@ -115,6 +116,13 @@ def _load(
         return LoadedData([], [], error.report)
 
 
+def _without_used(data: LoadedData, asked: dict[str, Any]) -> LoadedData:
+    """The data, with no column told as unused that the project uses for something else than turns."""
+    used = {*asked.get("used_elsewhere", ())}
+    unused = [column for column in data.report.unused if column.name not in used]
+    return replace(data, report=replace(data.report, unused=unused))
+
+
 def _held_out(asked: dict[str, Any], root: Path, path: Path) -> list[dict[str, Any]] | None:
     """The rows of the project's held-out set, unless they are what is checked."""
     name = asked.get("held_out")
@@ -126,11 +134,14 @@ def _held_out(asked: dict[str, Any], root: Path, path: Path) -> list[dict[str, A
 
 def _report(data: LoadedData, found: Examination, notes: Sequence[str]) -> dict[str, Any]:
     report = data.report.to_json()
-    return report | asdict(found) | {"notes": [*report["notes"], *notes]}
+    alone = ["prompts without answers: for methods that answer themselves; sft learns nothing from them"]
+    said = [*report["notes"], *(alone if data.report.shape == "prompts" else []), *notes]
+    return report | asdict(found) | {"notes": said}
 
 
 def _entries(data: LoadedData, rows: Sequence[Row], findings: Sequence[Finding]) -> Iterator[Entry]:
     """Every used row in its order, then every row that can't be used."""
+    units = data.report.units
     by_place: dict[tuple[str, int], list[Finding]] = {}
     for finding in findings:
         by_place.setdefault((finding.source, finding.line), []).append(finding)
@@ -140,12 +151,13 @@ def _entries(data: LoadedData, rows: Sequence[Row], findings: Sequence[Finding])
         yield Entry(
             number, item.line, item.source, True, item.tokens, item.trained_tokens, item.cut,
             tuple(finding.kind for finding in odd), tuple(f"{finding.kind}: {finding.reason}" for finding in odd), text,
+            units.get(item.source, "line"),
         )  # fmt: skip
     fields = {(row.source, row.line): row.fields for row in rows}
     for number, problem in enumerate(data.report.problems, start=len(data.encoded)):
         text = _as_lines(fields.get((problem.source, problem.line), {}))
         yield Entry(
-            number, problem.line, problem.source, False, 0, 0, 0, ("problem",), (_said(problem),), text
+            number, problem.line, problem.source, False, 0, 0, 0, ("problem",), (_said(problem),), text, problem.unit
         )  # fmt: skip
 
 

@@ -59,12 +59,15 @@ def tell(data: LoadedData, split: str, reporter: Reporter) -> None:
     report = data.report
     if report.problems:
         first = "; ".join(
-            f"{Path(problem.source).name} line {problem.line}: {problem.field} {problem.reason}".replace("  ", " ")
+            f"{Path(problem.source).name} {problem.place}: {problem.field} {problem.reason}".replace("  ", " ")
             for problem in report.problems[:3]
         )
         reporter.write(
             Warned(f"{len(report.problems)} of {report.rows} {split} rows can't be used", first, "rung check lists all")
         )
+    for column in report.unused:
+        if column.kind:
+            reporter.write(Warned(f"{split}: the column {column.name} isn't used", column.why))
     for note in report.notes:
         hint = "raise data.max_length or shorten the rows" if "max_length" in note else ""
         reporter.write(Warned(f"{split}: {note}", hint=hint))

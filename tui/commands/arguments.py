@@ -2,6 +2,12 @@
 
 import argparse
 import math
+import re
+from collections.abc import Sequence
+
+from engine.errors import EngineError
+
+_BETWEEN_PAIRS = re.compile(r",(?=[^,=]+=)")
 
 
 def positive_int(text: str) -> int:
@@ -49,6 +55,24 @@ def add_fetch_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fetch", action="store_true", help="bring models that are not on this machine from the hub first"
     )
+
+
+def columns(texts: Sequence[str]) -> dict[str, str]:
+    """FIELD=COLUMN as many times as it was written, also with commas between. Raises EngineError for what is not."""
+    from engine.data.columns import check_fields
+
+    found: dict[str, str] = {}
+    for text in texts:
+        for pair in _BETWEEN_PAIRS.split(text):
+            field, _, column = (part.strip() for part in pair.partition("="))
+            if not field or not column:
+                raise EngineError(
+                    f"--columns takes FIELD=COLUMN, not {pair!r}", hint="for example --columns prompt=question"
+                )
+            if found.setdefault(field, column) != column:
+                raise EngineError(f"--columns says twice which column is {field}", f"{found[field]}, and {column}")
+    check_fields(found)
+    return found
 
 
 def _number(text: str) -> float:

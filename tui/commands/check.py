@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.data.hub import is_hub_id
 from engine.errors import EngineError
-from tui.commands.arguments import positive_int
+from tui.commands.arguments import columns, positive_int
 from tui.commands.output import print_json
 from tui.glyphs import glyphs
 from tui.histogram import histogram_lines
@@ -31,11 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-length", type=positive_int, metavar="N", help="data: longest example, in tokens")
     parser.add_argument("--shape", default="auto", metavar="S", help="data: what a row holds, instead of detecting it")
     parser.add_argument(
-        "--columns",
-        type=_columns,
-        metavar="A=B,…",
-        help="data: wanted field = column of the file, for example prompt=question",
-    )
+        "--columns", metavar="FIELD=COLUMN", nargs="+", action="extend", default=[],
+        help="data: which column of the file is which field, for example prompt=question",
+    )  # fmt: skip
     parser.add_argument("--loss-on", choices=LOSS_ON, default="assistant", help="data: which tokens are learned")
     parser.add_argument("--split", metavar="S", help="hub data set, or a folder like one: which split (train)")
     parser.add_argument("--revision", metavar="R", help="hub data set: branch, tag or commit")
@@ -72,38 +70,35 @@ def _check_recipe(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check_data(args: argparse.Namespace) -> dict[str, Any]:
-    from engine.check import check_data
+    from engine.check import check_data, used_elsewhere
+    from engine.data.needs import known_shape
     from engine.project import is_project, project_root
     from engine.project.load import load_project
     from tui.settings import load_settings
 
     root = project_root(Path.cwd())
     model: dict[str, Any] | None = None
-    options: dict[str, Any] = {"columns": args.columns, "loss_on": args.loss_on, "split": args.split}
+    shape, named = known_shape(args.shape), columns(args.columns)
+    options: dict[str, Any] = {"loss_on": args.loss_on, "split": args.split}
     options |= {"revision": args.revision, "max_rows": args.max_rows, "streaming": args.streaming}
     if is_project(root):
         project = load_project(root)
         model = project.model.model_dump()
         options |= {"held_out": project.data.test, "label": project.data.label}
-        if args.columns is None:
-            options["columns"] = project.data.columns if _is_of(project.data, args.path, root) else {}
+        if _is_of(project.data, args.path, root):
+            named = named or project.data.columns
+            shape = project.data.shape if shape == "auto" else shape
+            options["used_elsewhere"] = used_elsewhere(project)
     if args.model is not None:
         model = {"name": str(Path(args.model).resolve()) if Path(args.model).is_dir() else args.model}
     python = load_settings().worker_python or None
     path = args.path.resolve() if args.path.exists() else str(args.path)
-    return check_data(path, root, model, args.max_length, python, args.shape, **options)
+    return check_data(path, root, model, args.max_length, python, shape, columns=named, **options)
 
 
 def _is_of(data: "ProjectData", path: Path, root: Path) -> bool:
     own = (data.train, data.validation, data.test)
     return any(name is not None and (root / name).resolve() == path.resolve() for name in own)
-
-
-def _columns(text: str) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if not all(wanted and column for wanted, _, column in pairs):
-        raise argparse.ArgumentTypeError("write it as wanted=column,wanted=column")
-    return {wanted.strip(): column.strip() for wanted, _, column in pairs}
 
 
 def _print_recipe(report: dict[str, Any]) -> None:
@@ -133,6 +128,10 @@ def _print_recipe(report: dict[str, Any]) -> None:
 def _print_data(report: dict[str, Any]) -> None:
     print(f"shape     {report['shape']}")
     print(f"rows      {count(report['rows'])}, used {count(report['used'])}, truncated {count(report['truncated'])}")
+    if renamed := report.get("columns"):
+        print(f"columns   {', '.join(f'{field} is {printable(column)}' for field, column in renamed.items())}")
+    if unused := [column["name"] for column in report.get("unused") or []]:
+        print(f"not used  {', '.join(map(printable, unused))}")
     trained, tokens = report["trained_tokens"], report.get("tokens")
     print(f"trained   {count(trained)} tokens" + (f" of {count(tokens)}" if tokens else ""))
     for name in ("roles", "languages", "labels"):
@@ -152,7 +151,7 @@ def _print_data(report: dict[str, Any]) -> None:
         print(f"note      {printable(note)}")
     for kind, found in _by_kind(report.get("findings") or []).items():
         first = found[0]
-        place = f"line {first['line']}, " if first["line"] else ""
+        place = f"{first.get('unit', 'line')} {first['line']}, " if first["line"] else ""
         more = f" (and {count(len(found) - 1)} more rows)" if len(found) > 1 else ""
         print(f"look at   {kind}: {place}{printable(first['reason'])}{more}")
     for problem in report["problems"][:MOST_SHOWN]:
@@ -166,7 +165,10 @@ def _print_data(report: dict[str, Any]) -> None:
 def _place(problem: dict[str, Any]) -> str:
     """`rows.jsonl line 4, prompt`, without what is not known."""
     source = Path(problem.get("source") or "").name
-    places = [f"{printable(source)} line {problem['line']}".strip(), printable(problem["field"])]
+    places = [
+        f"{printable(source)} {problem.get('unit', 'line')} {problem['line']}".strip(),
+        printable(problem["field"]),
+    ]
     return ", ".join(place for place in places if place)
 
 

@@ -1,6 +1,7 @@
 """rung fetch: bring a model from the hub into its cache, in a process of its own that can be gone on with."""
 
 import argparse
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any
@@ -109,9 +110,9 @@ def _say_how_it_went(model: str, reader: RunReader, status: str, progress: Progr
         progress.line(f"the download is gone without a last word; the end of {reader.folder.log}:")
         progress.line(log_tail(reader.folder, 2000))
     if status in ("queued", "running", "stopping"):
-        progress.line(f"it goes on in the background; rung fetch {model} follows it")
+        progress.line(f"it goes on in the background; rung fetch {shlex.quote(model)} follows it")
     elif status == "crashed" or result.get("resumable"):
-        progress.line(f"what has come is kept: rung fetch {model} goes on from there")
+        progress.line(f"what has come is kept: rung fetch {shlex.quote(model)} goes on from there")
 
 
 def _result(args: argparse.Namespace, folder: RunFolder, status: str) -> dict[str, Any]:

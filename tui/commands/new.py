@@ -1,12 +1,13 @@
 """rung new: a project of one's own, with a comment on every knob."""
 
 import argparse
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
-from tui.commands.arguments import number, positive_int
+from tui.commands.arguments import columns, number, positive_int
 from tui.commands.output import Progress, print_json
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", metavar="FILE", type=Path, help="rows to learn from, split for you")
     parser.add_argument("--validation", metavar="FILE", type=Path, help="rows to choose by, with --test: no splitting")
     parser.add_argument("--test", metavar="FILE", type=Path, help="held-out rows of your own")
+    parser.add_argument("--shape", metavar="S", default="auto", help="what a row holds, instead of detecting it")
+    parser.add_argument(
+        "--columns", metavar="FIELD=COLUMN", nargs="+", action="extend", default=[],
+        help="which column of the rows is which field, for example prompt=question completion=reply",
+    )  # fmt: skip
     parser.add_argument("--documents", metavar="DIR", type=Path, help="texts to answer from")
     parser.add_argument(
         "--group-by", metavar="COLUMN",
@@ -46,9 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write rung.yaml, a recipe and the splits, and say what comes next."""
+    from engine.data.needs import known_shape
     from engine.project.new import write_new_project
     from engine.project.schema import ProjectData
 
+    reading = {"shape": known_shape(args.shape), "columns": columns(args.columns)}
     made = write_new_project(
         args.directory,
         args.model or "pocket",
@@ -58,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         documents=args.documents,
         metrics=args.metric,
         target=args.target,
-        data=ProjectData(gold=args.gold),
+        data=ProjectData.model_validate({**reading, "gold": args.gold}),
         plan=_plan(args),
     )
     progress = Progress()
@@ -74,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if _can_group(made):
         progress.line(f"note: {HOW_TO_GROUP}")
     print(made.root)
-    file = args.directory / made.recipe
+    file = shlex.quote(str(args.directory / made.recipe))
     progress.line(f"next: rung check {file}, then rung run {file}")
     return 0
 

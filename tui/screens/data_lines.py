@@ -23,6 +23,7 @@ KIND_WORDS = {
     "encoding": "characters of a wrong decoding",
     "secret": "looks like a key",
     "labels": "unbalanced labels",
+    "columns": "a column that isn't used",
 }
 
 
@@ -105,6 +106,10 @@ def figure_lines(report: Mapping[str, Any], marks: Glyphs) -> Content:
             *([f"in the held-out set too: {count(report['held_out'])}"] if report["held_out"] is not None else []),
         ]),
         _titled("To look at (p)", [f"{count(rows)} {_words(kind)}" for kind, rows in kinds_of(report).items()]),
+        _titled("Columns", [
+            *(f"{field} is {column}" for field, column in report.get("columns", {}).items()),
+            *(f"not used: {column['name']} ({count(column['rows'])} rows)" for column in report.get("unused", [])),
+        ]),
         _titled("Notes", [*report["notes"], *(each["reason"] for each in report["findings"] if not each["line"])]),
     ]  # fmt: skip
     return Content("\n\n").join(part for part in parts if part)
@@ -115,7 +120,7 @@ def _words(kind: str) -> str:
 
 
 def _facts(row: Mapping[str, Any]) -> Content:
-    said = f"line {row['line']} of {row['source']}"
+    said = f"{row.get('unit', 'line')} {row['line']} of {row['source']}"
     if row["used"]:
         said += f" · {count(row['trained_tokens'])} of {count(row['tokens'])} tokens trained"
     return Content.styled(printable(said), "bold")

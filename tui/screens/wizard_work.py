@@ -72,22 +72,27 @@ def wizard_errands(root: Path, project: "ProjectSettings", python: str, tell: Te
 
 def split_rows(root: Path, file: Path) -> list[str]:
     """Divide a file into the project's splits and freeze them; gives what its owner should know."""
-    from engine.data.read import read_rows
     from engine.project.load import load_project
     from engine.project.new import split_into, split_plan
+    from engine.project.new_rows import read_new_rows
     from engine.project.wizard import change_project, change_recipe
+    from engine.recipe.load import load_recipe
 
     path = file if file.is_absolute() else root / file
     project = load_project(root)
-    rows, problems = read_rows(path)
-    data = project.data
-    made = split_into(root, [row.fields for row in rows], data, split_plan(data), {file.name: path})
+    found = read_new_rows(path, project.data)
+    data = project.data.model_copy(update={"columns": found.columns})
+    made = split_into(root, found.rows, data, split_plan(data), {file.name: path})
     files = {f"data.{name}": split.file for name, split in made.record.splits.items() if name != "final"}
-    change_project(root, {**files, "data.sources": [file.name], "data.group_by": made.record.group_by})
-    if (root / project.tune.recipe).exists():
-        change_recipe(root, project.tune.recipe, {name: made for name, made in files.items() if name != "data.test"})
-    left_out = [f"{len(problems)} rows can't be read: the check lists them"] if problems else []
-    return [*made.warnings, *made.notes, *left_out]
+    changes = {**files, "data.columns": found.columns}
+    change_project(root, {**changes, "data.sources": [file.name], "data.group_by": made.record.group_by})
+    told = [*found.warnings, *made.warnings, *found.notes, *made.notes]
+    recipe = root / project.tune.recipe
+    if recipe.exists():
+        change_recipe(root, project.tune.recipe, {name: new for name, new in changes.items() if name != "data.test"})
+        if (method := load_recipe(recipe).method) != found.method:
+            told.insert(0, f"these rows are for method {found.method}; {project.tune.recipe} is for {method}")
+    return told
 
 
 def name_documents(root: Path, folder: str) -> list[str]:
@@ -130,11 +135,14 @@ def recipe_text(root: Path, file: str) -> str:
 
 
 def _check(root: Path, project: "ProjectSettings", python: str | None) -> dict[str, Any]:
-    from engine.check import check_data
+    from engine.check import check_data, used_elsewhere
 
-    assert project.data.train is not None
-    shape = project.data.shape
-    return check_data(Path(project.data.train), root, project.model.model_dump(), python=python, shape=shape)
+    data = project.data
+    assert data.train is not None
+    return check_data(
+        data.train, root, project.model.model_dump(), python=python, shape=data.shape, columns=data.columns,
+        used_elsewhere=used_elsewhere(project),
+    )  # fmt: skip
 
 
 def _gate(root: Path, recipe: str) -> dict[str, Any]:
