@@ -142,6 +142,21 @@ def test_answers_labelled_bad_are_learned_as_good_only_where_that_is_asked_for(l
     assert every.report.used == 10 and column.kind == "judging" and "5 of its rows say no" in column.why
 
 
+@pytest.mark.accept
+def test_a_launch_that_learns_what_is_labelled_bad_is_warned_of(
+    cli: Callable[..., Ran], tmp_path: Path, model: Path
+) -> None:
+    rows = [{"messages": [USER, ANSWER | {"content": f"{number}"}], "label": number % 2 == 0} for number in range(20)]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"method: sft\nmodel: {{name: {model}}}\ndata: {{train: rows.jsonl, max_length: 128}}\n")
+    refused = cli("check", recipe)
+    assert refused.code == 1 and "10 of 20 answers are labelled bad" in refused.out
+    warned = cli("check", recipe, "--set", "data.shape=messages")
+    assert warned.code == 0 and "the column label isn't used: 10 of its rows say no" in warned.out
+    assert "10 answers labelled bad are left out" in cli("check", recipe, "--set", "data.shape=kto").out
+
+
 def test_labelled_answers_are_measured_on_the_good_ones(tmp_path: Path) -> None:
     rows = [{"messages": [USER, ANSWER | {"content": f"{number}"}], "label": number > 2} for number in range(5)]
     found = read_examples(write_rows(tmp_path / "rows.jsonl", rows), ProjectData())

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.data.running_text import is_documents
 from engine.errors import EngineError
-from engine.files import is_folder, write_json_lines_atomic
+from engine.files import is_folder, is_path, write_json_lines_atomic
 from engine.ladder.reach import reach_notes
 from engine.measure.group_report import GroupsApart
 from engine.measure.grouping import is_asked_or_answered
@@ -129,7 +129,7 @@ def write_new_project(
 
 def _given(train: Path | None, validation: Path | None, test: Path | None, documents: Path | None) -> dict[str, Path]:
     """The files of rows by their split, as absolute paths. Raises EngineError for what isn't there or goes unused."""
-    if documents is not None and not documents.expanduser().exists():
+    if documents is not None and not is_path(documents.expanduser()):
         raise EngineError(f"There are no documents at {documents}", hint="give a file, or a folder of them")
     files = {"train": train, "validation": validation, "test": test}
     given = {name: path.expanduser().resolve() for name, path in files.items() if path is not None}
@@ -142,7 +142,7 @@ def _given(train: Path | None, validation: Path | None, test: Path | None, docum
             "name held-out rows of your own, too, or leave --validation out",
         )
     for path in given.values():
-        if not path.exists():
+        if not is_path(path):
             raise EngineError(f"{path} does not exist", hint="check the path")
     return given
 

@@ -201,7 +201,7 @@ def _warnings(
 
 def _notes_on_rows(problems: Sequence[Problem]) -> list[str]:
     told = [
-        f"{problem.source} {problem.place} can't be used: {' '.join(filter(None, (problem.field, problem.reason)))}"
+        f"{problem.source} {problem.place} can't be used: {': '.join(filter(None, (problem.field, problem.reason)))}"
         for problem in problems[:MOST_TOLD]
     ]
     more = len(problems) - len(told)

@@ -70,12 +70,17 @@ def _check_recipe(asked: dict[str, Any]) -> dict[str, Any]:
     answer["data"]["train"] = train.report.to_json()
     copied = _attempt(problems, "data.train", lambda: leak_refusals(recipe, root)) or {}
     _tell_refusals(problems, refusals(recipe, train) | copied, recipe)
-    answer["warnings"] = given_in_project(root)
+    answer["warnings"] = [*_columns_passed_over(train), *given_in_project(root)]
     answer["plan"] = _attempt(problems, recipe.method, lambda: plan_of(recipe, root, train)) or []
     forecast = _attempt(problems, "model.name", lambda: _forecast(recipe, root, train, gpu))
     answer["forecast"] = forecast
     _check_disk(answer, recipe, root, problems)
     return answer
+
+
+def _columns_passed_over(data: LoadedData) -> list[str]:
+    """Columns that nothing is made of where that may matter: a label, a score, what may be the answer."""
+    return [f"the column {each.name} isn't used: {each.why}" for each in data.report.unused if each.kind]
 
 
 def _load(recipe: Recipe, path: Path | None, tokenizer: Any) -> LoadedData:
