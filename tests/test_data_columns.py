@@ -9,6 +9,7 @@ import pytest
 
 from engine.check import data_question
 from engine.data.labels import load_labels
+from engine.data.one_row import example_of
 from engine.data.read import Row
 from engine.data.report import load_data
 from engine.data.running_text import load_running_text
@@ -125,6 +126,16 @@ def test_a_label_of_any_name_is_taken_when_it_is_named(tmp_path: Path) -> None:
     )
     data = load_labels(path, make_byte_tokenizer(), columns={"label": "ok"})
     assert [example.label for example in data.examples] == [True, False] * 2
+
+
+def test_one_row_by_itself_is_read_as_its_file_would_be() -> None:
+    assert example_of({"query": "2+2?", "reply": "4"}).messages == [USER, ANSWER]
+    assert example_of({"ask": "2+2?", "say": "4"}, {"prompt": "ask", "completion": "say"}).messages == [USER, ANSWER]
+    assert example_of({"messages": [USER, ANSWER], "label": False}).messages == [USER, ANSWER]
+    assert example_of({"prompt": "2+2?", "chosen": "4", "rejected": "5"}).rejected["content"] == "5"
+    assert example_of({"prompt": "2+2?", "reference": "4"}).reference == "4"
+    assert example_of({"text": "Once."}).text == "Once."
+    assert example_of({"colour": "red"}) is None and example_of({"question": "2+2?", "answer": ""}) is None
 
 
 @pytest.mark.parametrize("load", [load_data, load_running_text])
