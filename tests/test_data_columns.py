@@ -25,6 +25,8 @@ from engine.recipe.schema import ModelSettings
 from engine.worker.check_data import CheckedData
 from tests.conftest import Ran
 from tests.tiny import make_byte_tokenizer, make_tiny_model
+from tui.glyphs import ASCII
+from tui.screens.data_lines import figure_lines
 
 USER, ANSWER = {"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}
 HUMAN, GPT = {"from": "human", "value": "2+2?"}, {"from": "gpt", "value": "4"}
@@ -198,6 +200,14 @@ def test_a_column_that_nothing_is_made_of_is_named(
     assert [(each["name"], each["rows"], each["kind"]) for each in unused] == [(name, 8, kind), ("n", 8, "")]
     told = [finding["reason"] for finding in report["findings"] if finding["kind"] == "columns"]
     assert [reason.split(" ")[0] for reason in told] == ([name] if kind else [])
+
+
+def test_the_data_screen_s_figures_say_which_column_is_which_and_which_is_none(tmp_path: Path, model: Path) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [{"question": "2+2?", "reply": "4", "note": "x", "score": 1}] * 3)
+    report = CheckedData(data_question(path, tmp_path, ModelSettings(name=str(model)).model_dump())).report
+    text = figure_lines(json.loads(json.dumps(report)), ASCII).plain
+    assert "answer is reply" in text and "not used: note (3 rows)" in text
+    assert "score (3 rows) isn't used; rows are learned whatever it says" in text
 
 
 def test_a_column_that_the_project_uses_is_not_told_as_unused(tmp_path: Path, model: Path) -> None:

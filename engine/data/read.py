@@ -65,7 +65,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[Problem]]:
     """
     rows: list[Row] = []
     problems: list[Problem] = []
-    for file in _data_files(path):
+    for file in data_files(path):
         for item in _read_file(file):
             (rows if isinstance(item, Row) else problems).append(item)  # type: ignore[arg-type]
     if not rows:
@@ -83,7 +83,8 @@ def data_kind(path: Path) -> str | None:
     return suffixes[-1] if suffixes and suffixes[-1] in DATA_SUFFIXES else None
 
 
-def _data_files(path: Path) -> list[Path]:
+def data_files(path: Path) -> list[Path]:
+    """The file itself, or a folder's data files in name order. Raises EngineError where there is none."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if _is_data(file, path))
         if not files:

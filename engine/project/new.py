@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.data.read import data_files
 from engine.data.running_text import is_documents
 from engine.errors import EngineError
 from engine.files import is_folder, is_path, write_json_lines_atomic
@@ -250,7 +251,7 @@ def _write_rows(
 ) -> tuple[ProjectData, MadeSplits]:
     """Write and freeze the splits; gives what rung.yaml declares, and what was made."""
     notes += dict.fromkeys(note for rows in found.values() for note in rows.notes)
-    sources = {_relative(path, root): path for path in given.values()}
+    sources = {_relative(file, root): file for path in given.values() for file in data_files(path)}
     if "test" in given:
         files = {name: f"data/{name}.jsonl" for name in found}
         for name, file in files.items():

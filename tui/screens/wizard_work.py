@@ -72,6 +72,7 @@ def wizard_errands(root: Path, project: "ProjectSettings", python: str, tell: Te
 
 def split_rows(root: Path, file: Path) -> list[str]:
     """Divide a file into the project's splits and freeze them; gives what its owner should know."""
+    from engine.data.read import data_files
     from engine.project.load import load_project
     from engine.project.new import split_into, split_plan
     from engine.project.new_rows import read_new_rows
@@ -81,11 +82,12 @@ def split_rows(root: Path, file: Path) -> list[str]:
     path = file if file.is_absolute() else root / file
     project = load_project(root)
     found = read_new_rows(path, project.data)
+    sources = {each.name: each for each in data_files(path)}
     data = project.data.model_copy(update={"columns": found.columns})
-    made = split_into(root, found.rows, data, split_plan(data), {file.name: path})
+    made = split_into(root, found.rows, data, split_plan(data), sources)
     files = {f"data.{name}": split.file for name, split in made.record.splits.items() if name != "final"}
     changes = {**files, "data.columns": found.columns}
-    change_project(root, {**changes, "data.sources": [file.name], "data.group_by": made.record.group_by})
+    change_project(root, {**changes, "data.sources": [*sources], "data.group_by": made.record.group_by})
     told = [*found.warnings, *made.warnings, *found.notes, *made.notes]
     recipe = root / project.tune.recipe
     if recipe.exists():
