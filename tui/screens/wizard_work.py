@@ -1,5 +1,6 @@
 """What the wizard has the engine do: writing changes down, checks, splits, questions, models. For threads."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +83,7 @@ def split_rows(root: Path, file: Path) -> list[str]:
     path = file if file.is_absolute() else root / file
     project = load_project(root)
     found = read_new_rows(path, project.data)
-    sources = {each.name: each for each in data_files(path)}
+    sources = {os.path.relpath(each, root): each for each in data_files(path)}
     data = project.data.model_copy(update={"columns": found.columns})
     made = split_into(root, found.rows, data, split_plan(data), sources)
     files = {f"data.{name}": split.file for name, split in made.record.splits.items() if name != "final"}
