@@ -175,8 +175,8 @@ def test_rows_that_can_not_be_used_are_counted_and_named(here: Path, model: Path
     with (here / "rows.jsonl").open("a") as stream:
         stream.write('{"question": "Why?", "answer": ""}\n' * 7)
     made = write_new_project(here / "p", str(model), here / "rows.jsonl")
-    assert any("line 41 can't be used: answer: is empty" in note for note in made.notes)
-    assert any(note.startswith("2 more rows can't be used") for note in made.notes)
+    assert any("line 41 is not used: answer: is empty" in note for note in made.notes)
+    assert any(note.startswith("2 more rows are not used") for note in made.notes)
 
 
 def test_a_metric_of_one_s_own_is_named_from_where_one_is(cli: Callable[..., Ran], here: Path, model: Path) -> None:

@@ -49,11 +49,11 @@ def read_new_rows(path: Path, declared: ProjectData) -> NewRows:
     together, or a column that `declared` names isn't there.
     """
     check_fields(declared.columns)
-    rows, problems = read_rows(path)
+    rows, unread = read_rows(path)
     files = shape_rows(rows, declared.shape, declared.columns)
     _require_columns(path, [row.fields for row in rows], declared)
     usable, references = 0, []
-    problems = list(problems)
+    problems = [*unread]
     labels: list[bool] = []
     for file in files:
         found = _try(file)
@@ -72,7 +72,7 @@ def read_new_rows(path: Path, declared: ProjectData) -> NewRows:
     columns = _columns(files, declared) if alike else {}
     return NewRows(
         kept, method, declared.shape, columns, references,
-        [*_notes_on_columns(files), *_notes_on_rows(problems)], _warnings(files, labels, references, declared),
+        [*_notes_on_columns(files), *_notes_on_rows(problems, len(unread))], _warnings(files, labels, references, declared),
     )  # fmt: skip
 
 
@@ -199,10 +199,11 @@ def _warnings(
     return found
 
 
-def _notes_on_rows(problems: Sequence[Problem]) -> list[str]:
-    told = [
-        f"{problem.source} {problem.place} can't be used: {': '.join(filter(None, (problem.field, problem.reason)))}"
-        for problem in problems[:MOST_TOLD]
-    ]
+def _notes_on_rows(problems: Sequence[Problem], unread: int) -> list[str]:
+    """The first of them in words; the `unread` ones, which come first, are in none of the project's files."""
+    told = []
+    for number, problem in enumerate(problems[:MOST_TOLD]):
+        reason = ": ".join(filter(None, (problem.field, problem.reason)))
+        told.append(f"{problem.source} {problem.place} {'is left out' if number < unread else 'is not used'}: {reason}")
     more = len(problems) - len(told)
-    return [*told, f"{more:,} more rows can't be used; rung check lists them all"] if more > 0 else told
+    return [*told, f"{more:,} more rows are not used; rung check lists them all"] if more > 0 else told
