@@ -70,10 +70,9 @@ def read_new_rows(path: Path, declared: ProjectData) -> NewRows:
     alike = len({_reading(file) for file in files}) == 1
     kept = [row.fields for row in rows] if alike else _in_one_form(path, files)
     columns = _columns(files, declared) if alike else {}
-    return NewRows(
-        kept, method, declared.shape, columns, references,
-        [*_notes_on_columns(files), *_notes_on_rows(problems, len(unread))], _warnings(files, labels, references, declared),
-    )  # fmt: skip
+    notes = [*_notes_on_columns(files), *_notes_on_rows(problems, len(unread))]
+    warnings = _warnings(files, labels, references, declared)
+    return NewRows(kept, method, declared.shape, columns, references, notes, warnings)
 
 
 @dataclass(frozen=True)
