@@ -33,6 +33,7 @@ def worker_environment() -> dict[str, str]:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "TRL_EXPERIMENTAL_SILENCE": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
             # What libraries tell each other of their next versions would fill the end of every worker.log.
             "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore::FutureWarning"),
             # Blocks that grow in place: what is reserved on a GPU is nearly what is used.

@@ -71,7 +71,8 @@ class RungApp(OrderedKeys, CoveredScreensRest):
         Binding("q", "quit", "quit", tooltip="leave; runs go on without the screen"),
     ]
 
-    ladder: reactive[Ladder] = reactive(Ladder())
+    # None until the project is read for the first time.
+    ladder: reactive[Ladder | None] = reactive(None)
 
     def __init__(
         self, root: Path, start: str = "auto", run: str | None = None, replay: Path | None = None, **options: Any
@@ -83,6 +84,8 @@ class RungApp(OrderedKeys, CoveredScreensRest):
         self.runs: dict[str, WatchedRun] = {}
         self.run_updated: Signal[str] = Signal(self, "run updated")
         self._start, self._replay = start, replay
+        if replay is not None:
+            self.set_reactive(RungApp.ladder, Ladder())
         if replay is not None and not replay.is_file():
             raise EngineError(f"There is no recording {replay}", hint="give the events.jsonl of a run")
         self._first_run = find_run(self.root, run) if run is not None else None
@@ -172,7 +175,7 @@ class RungApp(OrderedKeys, CoveredScreensRest):
         self.call_later(self._enter, root.resolve(), run)
 
     def _enter(self, root: Path, run: RunFolder | None) -> None:
-        self.root, self.ladder = root, Ladder()
+        self.root, self.ladder = root, None
         self.runs.clear()
         self._tailer = Tailer(root, self.post_message)
         self._tailer.start()

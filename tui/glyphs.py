@@ -20,7 +20,7 @@ class Glyphs:
 UNICODE = Glyphs(
     states={
         "queued": "◌", "running": "●", "stopping": "◐", "stopped": "■", "finished": "✔", "failed": "✖",
-        "cancelled": "⊘", "crashed": "✖", "preempted": "⇤",
+        "cancelled": "⊘", "crashed": "✖", "preempted": "⇤", "reading": "…",
     },
     bar_full="▇", bar_empty="░", bar_mark="┊", spark="▁▂▃▄▅▆▇█", yes="✔", no="✖", cut="…",
 )  # fmt: skip
@@ -28,7 +28,7 @@ UNICODE = Glyphs(
 ASCII = Glyphs(
     states={
         "queued": ".", "running": ">", "stopping": "~", "stopped": "#", "finished": "+", "failed": "!",
-        "cancelled": "x", "crashed": "!", "preempted": "<",
+        "cancelled": "x", "crashed": "!", "preempted": "<", "reading": "~",
     },
     bar_full="#", bar_empty=".", bar_mark="|", spark="_.-~=^*#", yes="+", no="-", cut="~",
 )  # fmt: skip
@@ -44,6 +44,7 @@ STATE_COLORS = {
     "cancelled": "$muted",
     "crashed": "$text-error",
     "preempted": "$text-warning",
+    "reading": "$muted",
 }
 
 

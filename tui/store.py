@@ -6,6 +6,8 @@ from typing import Any
 from engine.runs.fold import RunState, apply
 from engine.runs.folder import RunFolder
 
+# What stands where a run's figures will, until its events are read.
+READING = "Reading the run …"
 LIVE = frozenset({"queued", "running", "stopping"})
 
 
@@ -35,7 +37,9 @@ class WatchedRun:
 
     @property
     def status(self) -> str:
-        """The state word; `crashed` when the worker is gone without a last word."""
+        """The state word; `crashed` where the worker is gone without a last event, `reading` before they are read."""
+        if not self.caught_up:
+            return "reading"
         gone = self.alive is False and not self.state.over
         return "crashed" if gone else self.state.status
 

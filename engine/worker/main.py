@@ -4,9 +4,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.worker.quiet import leave_out_no_news
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run one worker and give its exit code."""
+    leave_out_no_news()
     kind, *rest = arguments or ("",)
     if kind == "train" and len(rest) == 1:
         from engine.worker.session import run_session

@@ -25,6 +25,7 @@ NO_RUNS = """No runs yet.
 n starts one of this project's recipes.
 On the command line: rung run RECIPE
 Any run of this project shows up here within a second."""
+READING = "Reading the runs …"
 
 
 class RunsScreen(RungScreen):
@@ -63,6 +64,11 @@ class RunsScreen(RungScreen):
 
     def on_screen_resume(self) -> None:
         self.draw()
+
+    def show_ladder(self) -> None:
+        """The ladder comes after the runs: where none came, there is none."""
+        super().show_ladder()
+        self._show_empty(bool(self._rows))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)
@@ -126,7 +132,10 @@ class RunsScreen(RungScreen):
         empty = self.query_one("#empty", TextPanel)
         empty.display = not any_rows
         self.query_one(DataTable).display = any_rows
-        empty.put(f"No run fits {self._wanted!r}. Escape shows all." if self._wanted else NO_RUNS)
+        if self.rung.ladder is None:
+            empty.put(READING)
+        else:
+            empty.put(f"No run fits {self._wanted!r}. Escape shows all." if self._wanted else NO_RUNS)
 
     def _newest_first(self) -> list[WatchedRun]:
         return sorted(self.rung.runs.values(), key=lambda run: run.id, reverse=True)

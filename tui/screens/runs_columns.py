@@ -51,6 +51,8 @@ def widths_within(columns: Sequence[Column], room: int) -> list[int]:
 
 
 def _steps(run: WatchedRun) -> str:
+    if not run.caught_up:
+        return ""
     total = run.state.total_steps
     return f"{count(run.state.step)}/{count(total)}" if total else count(run.state.step)
 

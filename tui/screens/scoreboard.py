@@ -9,9 +9,11 @@ from textual.containers import VerticalScroll
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from engine.errors import EngineError
 from tui.screens.base import RungScreen
 from tui.screens.scoreboard_examples import ExamplesScreen
 from tui.screens.scoreboard_lines import candidate_lines, head_line, pair_line, verdict_lines
+from tui.text import printable
 from tui.widgets.text_panel import TextPanel
 
 NOTHING_YET = (
@@ -21,12 +23,18 @@ NOTHING_YET = (
 )
 
 
-def read_scoreboard(root: Path) -> dict[str, Any]:
-    """The project's scoreboard, or {} where nothing was measured; for a background thread."""
+READING = "Reading the scoreboard …"
+
+
+def read_scoreboard(root: Path) -> dict[str, Any] | EngineError:
+    """The project's scoreboard, {} where nothing was measured, or why it can't be read; for a background thread."""
     from engine.ladder.board import read_board
     from engine.ladder.board_file import BOARD_FILE
 
-    return read_board(root) if (root / BOARD_FILE).exists() else {}
+    try:
+        return read_board(root) if (root / BOARD_FILE).exists() else {}
+    except EngineError as error:
+        return error
 
 
 class ScoreboardScreen(RungScreen):
@@ -42,10 +50,12 @@ class ScoreboardScreen(RungScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.opening = True
         self._board: dict[str, Any] = {}
+        self._empty = READING
 
     def compose_body(self) -> ComposeResult:
-        yield Static("Reading the scoreboard …", id="nothing", markup=False)
+        yield Static(READING, id="nothing", markup=False)
         with VerticalScroll(id="board", can_focus=False):
             yield TextPanel(id="head")
             yield OptionList(id="candidates", markup=False)
@@ -60,7 +70,6 @@ class ScoreboardScreen(RungScreen):
         self.query_one("#verdict").border_title = "Verdict"
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         self.action_read()
 
     def show_ladder(self) -> None:
@@ -72,10 +81,11 @@ class ScoreboardScreen(RungScreen):
         root = self.rung.root
         self.rung.errand(lambda: read_scoreboard(root), self._read)
 
-    def _read(self, board: dict[str, Any]) -> None:
-        if board != self._board or not board:
-            self._board = board
-            self._show()
+    def _read(self, found: dict[str, Any] | EngineError) -> None:
+        self._board = found if isinstance(found, dict) else {}
+        self._empty = NOTHING_YET if isinstance(found, dict) else f"The scoreboard can't be read.\n\n{found}"
+        self._show()
+        self.opened()
 
     def _show(self) -> None:
         rows = self._board.get("scoreboard") or []
@@ -83,7 +93,7 @@ class ScoreboardScreen(RungScreen):
         nothing.display = not rows
         self.query_one("#board").display = bool(rows)
         if not rows:
-            nothing.update(NOTHING_YET)
+            nothing.update(printable(self._empty))
             return
         width = self.size.width - (0 if self.has_class("-narrow") else 28) - 6
         marks = self.rung.glyphs

@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
 
 from engine.errors import EngineError
 from engine.project import is_project
@@ -41,11 +42,12 @@ class WelcomeScreen(RungScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.opening = True
         self._offer = Offer(Path())
 
     def compose_body(self) -> ComposeResult:
         yield Static(ABOUT, id="about", markup=False)
-        yield OptionList(id="choices", markup=False)
+        yield OptionList(Option("Reading this folder …", disabled=True), id="choices", markup=False)
         yield TextPanel(id="doctor")
 
     def on_mount(self) -> None:
@@ -62,7 +64,7 @@ class WelcomeScreen(RungScreen):
 
     def on_screen_resume(self) -> None:
         root = self.rung.root
-        self.rung.errand(lambda: look_around(root), self._show_offer)
+        self.rung.errand(lambda: look_around(root), self._show_offer, self.opened)
 
     def _show_offer(self, offer: Offer) -> None:
         choices = self.query_one("#choices", OptionList)
@@ -73,6 +75,7 @@ class WelcomeScreen(RungScreen):
         choices.add_options(listed)
         choices.highlighted = first_enabled(listed) if marked is None else min(marked, choices.option_count - 1)
         self.refresh_bindings()
+        self.opened()
 
     def _examined(self, report: "DoctorReport") -> None:
         self.query_one("#doctor", TextPanel).put(doctor_line(report, self.rung.glyphs.yes, self.rung.glyphs.no))

@@ -8,7 +8,7 @@ from textual.containers import Vertical
 
 from engine.methods import METHODS
 from engine.runs.fold import PAIRS_PREFIX, Curve
-from tui.store import WatchedRun
+from tui.store import READING, WatchedRun
 from tui.text import printable
 from tui.widgets.chart import Chart, Series
 from tui.widgets.chart.smooth import LEVELS, Smoothed
@@ -154,9 +154,11 @@ def metric_names(run: WatchedRun) -> list[str]:
 
 def _why_empty(run: WatchedRun, metrics: Sequence[str]) -> str:
     if not run.caught_up:
-        return "reading the run's events …"
+        return READING
     if run.status in {"failed", "crashed", "cancelled", "stopped"}:
         return f"The run ended before its first {metrics[0]}."
     if run.status == "queued" and not run.state.phase:
         return f"Waiting for {printable(run.state.waits_for)}. The curve begins with the first step."
+    if run.state.over:
+        return f"No {printable(metrics[0])} in this run."
     return f"No {printable(metrics[0])} yet: {phase_words(run)}."

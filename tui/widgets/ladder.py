@@ -15,8 +15,11 @@ class LadderRail(TextPanel):
 
     BORDER_TITLE = "Ladder"
 
-    def show(self, ladder: Ladder, running: bool, marks: Glyphs, one_line: bool) -> None:
-        """Show what is measured; `running` when a run of this project goes on."""
+    def show(self, ladder: Ladder | None, running: bool, marks: Glyphs, one_line: bool) -> None:
+        """Show what is measured, None until it is read; `running` when a run of this project goes on."""
+        if ladder is None:
+            self.put(Content.styled("Ladder  Reading …" if one_line else "Reading …", "$muted"))
+            return
         self.put(ladder_line(ladder, running, marks) if one_line else ladder_table(ladder, running, marks))
 
 

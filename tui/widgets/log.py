@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 
-from tui.store import WatchedRun
+from tui.store import READING, WatchedRun
 from tui.text import printable, printable_log
 from tui.widgets.hanging import hanging
 from tui.widgets.text_panel import TextPanel
@@ -65,4 +65,4 @@ def log_text(run: WatchedRun, width: int) -> Content:
     said = printable_log(run.log_text).strip("\n")
     words = [Content.styled("worker.log, its end:", "bold"), Content(said)] if said else []
     lines = [*events, *words] if run.status == "crashed" else [*words, *events]
-    return Content("\n").join(lines or [Content.styled("Nothing yet.", "$muted")])
+    return Content("\n").join(lines or [Content.styled("Nothing yet." if run.caught_up else READING, "$muted")])

@@ -7,7 +7,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 
 from tui.glyphs import Glyphs, bar
-from tui.store import WatchedRun
+from tui.store import READING, WatchedRun
 from tui.text import gibibytes, printable
 from tui.widgets.text_panel import TextPanel
 from tui.widgets.titles import set_titles
@@ -34,6 +34,8 @@ def memory_text(run: WatchedRun, marks: Glyphs, width: int) -> Content:
     """Two lines a GPU, or the process and the machine; then the forecast."""
     memory = run.state.memory
     if not memory:
+        if not run.caught_up:
+            return Content.styled(READING, "$muted")
         words = "No reading yet: one comes every few seconds once the worker has its device."
         return Content.styled("No reading in this run." if run.state.over else words, "$muted")
     devices = [device for device in memory.get("devices") or [] if isinstance(device, dict)]

@@ -7,7 +7,7 @@ from textual.content import Content
 from engine.probe.items import COUNTS
 from engine.runs.fold import Curve
 from tui.glyphs import Glyphs
-from tui.store import WatchedRun
+from tui.store import READING, WatchedRun
 from tui.text import figure, printable
 from tui.widgets.chart import Chart, Series
 from tui.widgets.text_panel import TextPanel
@@ -72,6 +72,8 @@ def probe_text(run: WatchedRun, names: list[str], marks: Glyphs) -> Content:
 
 
 def _why_none(run: WatchedRun) -> str:
+    if not run.caught_up:
+        return READING
     settings = run.recipe.get("probe")
     if isinstance(settings, dict) and settings.get("source", "builtin") is None:
         return "The recipe turns the probe off."

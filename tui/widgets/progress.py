@@ -5,7 +5,7 @@ from textual.content import Content
 from tui.glyphs import Glyphs, bar
 from tui.phase_text import amount
 from tui.sparkline import sparkline
-from tui.store import WatchedRun
+from tui.store import READING, WatchedRun
 from tui.text import count, duration, figure, printable
 from tui.widgets.text_panel import TextPanel
 
@@ -36,6 +36,8 @@ class ProgressPanel(TextPanel):
 def progress_line(run: WatchedRun, marks: Glyphs) -> Content:
     """`train ▇▇▇░░ 412/1,240 33 %  left 00:25:10  loss 0.642  18,420 tok/s`."""
     state = run.state
+    if not run.caught_up:
+        return Content.styled(READING, "$muted")
     parts: list[tuple[str, str]] = [(f"{phase_words(run)} ", "bold")]
     fraction = done_fraction(run)
     if fraction is not None:
@@ -55,6 +57,8 @@ def progress_line(run: WatchedRun, marks: Glyphs) -> Content:
 def progress_table(run: WatchedRun, now: float, marks: Glyphs, width: int) -> Content:
     """One figure a line; those with a history have a small curve behind them."""
     state = run.state
+    if not run.caught_up:
+        return Content.styled(READING, "$muted")
     lines = [Content.styled(phase_words(run), "bold")]
     fraction = done_fraction(run)
     if fraction is not None:

@@ -7,7 +7,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 
 from tui.glyphs import Glyphs
-from tui.store import WatchedRun
+from tui.store import READING, WatchedRun
 from tui.text import one_line, printable
 from tui.widgets.hanging import hanging
 from tui.widgets.text_panel import TextPanel
@@ -34,7 +34,11 @@ class SamplesPanel(VerticalScroll):
         by_prompt, pairs = samples_by_prompt(run), run.state.pairs
         if not by_prompt and not pairs:
             set_titles(self, "Pinned prompts")
-            words = "No sample in this run." if run.state.over else "No sample yet: they come with each evaluation."
+            words = "No sample yet: they come with each evaluation."
+            if not run.caught_up:
+                words = READING
+            elif run.state.over:
+                words = "No sample in this run."
             self.query_one(TextPanel).put(Content.styled(words, "$muted"))
             return
         self._prompt %= len(by_prompt) + len(pairs)
