@@ -58,7 +58,9 @@ async def test_the_first_picture_claims_nothing_and_has_its_layout(
 
 
 @pytest.mark.parametrize("key", ["2", "3", "4", "5"])
-async def test_the_panels_of_a_run_say_that_they_read(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_panels_of_a_run_say_that_they_read(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = RungApp(project(tmp_path, {RUN: "dpo-cpu"}), run=RUN)
     monkeypatch.setattr(app._tailer, "start", lambda: None)
     async with app.run_test(size=NARROW) as pilot:
