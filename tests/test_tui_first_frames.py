@@ -14,8 +14,10 @@ from tui.screens import screens
 
 RUN = "20251123-093000-dpo-3f2a"
 # What is said of things that are not there.
-FALSE = ("No runs yet", "Nothing is", "Nothing yet", "No loss", "queued", "running", "Prompt", "No reading", "No sample",
-         "No probe", "holds no project", "There is nothing")  # fmt: skip
+FALSE = (
+    "No runs yet", "Nothing is", "Nothing yet", "No loss", "queued", "running", "Prompt", "No reading", "No sample",
+    "No probe", "holds no project", "There is nothing",
+)  # fmt: skip
 
 
 @contextmanager
