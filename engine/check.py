@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
 from engine.project.follow import load_fitted
-from engine.project.load import load_project
+from engine.project.load import load_project, python_of_project
 from engine.recipe.load import load_recipe
+from engine.stack import require_stack
 
 if TYPE_CHECKING:
     from engine.project.schema import ProjectSettings
@@ -26,7 +27,7 @@ def check_recipe(path: Path, root: Path, overrides: Sequence[str] = ()) -> dict[
     """
     recipe = load_fitted(path, overrides)
     asked = {"kind": "recipe", "recipe": recipe.model_dump(), "root": str(root)}
-    return _ask(asked, recipe.worker_python)
+    return _ask(asked, recipe.worker_python or python_of_project(root))
 
 
 def check_data(
@@ -115,6 +116,7 @@ def used_elsewhere(project: "ProjectSettings") -> list[str]:
 
 
 def _ask(asked: dict[str, Any], python: str | None) -> dict[str, Any]:
+    require_stack("check", python, Path(asked["root"]))
     done = subprocess.run(
         worker_command("check", python=python),
         input=json.dumps(asked),

@@ -9,10 +9,12 @@ import subprocess
 import tempfile
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
+from engine.stack import require_stack
 
 _LOG_TAIL = 2000
 
@@ -32,6 +34,7 @@ class DataBrowser:
 
     def open(self) -> dict[str, Any]:
         """Start the worker and give the report, as `rung check --json` prints it."""
+        require_stack("browse", self._python, Path(self._asked["root"]))
         with self._lock:
             if self._closed:
                 raise EngineError("The rows are no longer looked at")

@@ -15,6 +15,7 @@ from engine.hub.cache import cache_folder, is_offline
 from engine.interpreters import Interpreter, find_interpreters, probe_interpreters
 from engine.machine import MachineMemory, machine_memory
 from engine.runs.slots import holder
+from engine.stack import install_command
 
 LOW_DISK_BYTES = 10 * 2**30
 GIB = 2**30
@@ -164,11 +165,9 @@ def _about_training(
     for what, ability in (("training", "train"), ("QLoRA", "qlora"), ("RAG", "rag"), ("scoring", "score")):
         works = worker.can.get(ability, False)
         why = f"in {worker.path}" if works else f"{worker.path}: {worker.error or _missing(worker, ability)}"
-        hint = (
-            "" if works else "in Rung's own folder: pip install -c constraints/cpu.txt '.[train]' (gpu.txt for a GPU)"
-        )
+        hint = "" if works else install_command(worker.path)
         if not works and ability == "train" and able:
-            hint = f"set worker_python: {able[0]}"
+            hint = f"--python {able[0]} takes that one for a project (worker_python)"
         findings.append(Finding(what, works, why, hint))
     return [*findings, _about_gpus(worker, gpus)]
 

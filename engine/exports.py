@@ -21,6 +21,7 @@ from engine.comparison import base_model, read_recipe
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
 from engine.runs.folder import RunFolder
+from engine.stack import require_stack
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 How = Literal["cat", "svd", "ties_svd"]
@@ -204,6 +205,7 @@ class ErrandWorker:
 
     def _start(self) -> "subprocess.Popen[str]":
         errand = self.errand
+        require_stack("export", errand.python)
         try:
             with errand.log.open("wb") as log:
                 process = subprocess.Popen(

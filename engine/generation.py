@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
+from engine.stack import require_stack
 
 Message = dict[str, Any]
 LOG_TAIL_BYTES = 2000
@@ -118,6 +119,7 @@ class GenerationClient:
         return self._last_id
 
     def _start(self) -> None:
+        require_stack("generate", self._python)
         with _opened(self._log) as log:
             try:
                 self._process = subprocess.Popen(

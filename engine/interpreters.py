@@ -31,7 +31,10 @@ ABILITIES = {
 }
 # What a worker needs of the bare install.
 WORKER_NEEDS = ("pydantic", "pyyaml", "numpy", "psutil")
-_WANTED = sorted({name for names in ABILITIES.values() for name in names} | {*WORKER_NEEDS, "nvidia-ml-py", "textual"})
+_WANTED = sorted(
+    {name for names in ABILITIES.values() for name in names}
+    | {*WORKER_NEEDS, "nvidia-ml-py", "textual", "huggingface-hub"}
+)
 
 _PROBE = """
 import importlib.metadata as metadata, json, sys
@@ -88,9 +91,12 @@ def probe(path: str, origin: str, *, ask_torch: bool = False) -> Interpreter:
     answer, error = _output([path, "-c", _PROBE, *_WANTED], PROBE_SECONDS)
     if error is not None:
         return Interpreter(path, origin, error=error)
-    told = json.loads(answer)
+    try:
+        told = json.loads(answer)
+    except ValueError:
+        return Interpreter(path, origin, error=f"it answers as no Python does: {answer[:80]}")
     packages: dict[str, str] = told["packages"]
-    lacks = {ability: _lacking(names, packages, told["python"]) for ability, names in ABILITIES.items()}
+    lacks = {ability: lacking(names, packages, told["python"]) for ability, names in ABILITIES.items()}
     device, cuda = _torch_sees(path) if ask_torch and "torch" in packages else (None, None)
     return Interpreter(
         path=path,
@@ -115,16 +121,17 @@ def lower_bounds() -> dict[str, tuple[int, ...]]:
     return {_normal(bound[1]): _numbers(bound[2]) for bound in bounds if bound}
 
 
-def _lacking(names: Iterable[str], packages: dict[str, str], python: str) -> list[str]:
+def lacking(names: Iterable[str], packages: dict[str, str], python: str) -> list[str]:
+    """Which of the packages, and of those that every worker needs, are missing or too old."""
     bounds = lower_bounds()
-    lacking = ["python 3.11"] if _numbers(python) < (3, 11) else []
-    for name in (*names, *WORKER_NEEDS):
+    found = ["python 3.11"] if _numbers(python) < (3, 11) else []
+    for name in dict.fromkeys((*names, *WORKER_NEEDS)):
         version, bound = packages.get(name), bounds.get(name, ())
         if version is None:
-            lacking.append(name)
+            found.append(name)
         elif _numbers(version) < bound:
-            lacking.append(f"{name} {'.'.join(map(str, bound))} (has {version})")
-    return lacking
+            found.append(f"{name} {'.'.join(map(str, bound))} (has {version})")
+    return found
 
 
 def _torch_sees(path: str) -> tuple[str | None, str | None]:
@@ -138,7 +145,9 @@ def _torch_sees(path: str) -> tuple[str | None, str | None]:
 def _output(command: list[str], seconds: float) -> tuple[str, str | None]:
     """(last line of stdout, error). Run in / so that nothing in the user's folder is imported by accident."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd="/", check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, cwd="/", check=False
+        )
     except subprocess.TimeoutExpired:
         return "", f"no answer within {seconds:.0f} s"
     except (OSError, UnicodeDecodeError) as error:

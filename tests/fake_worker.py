@@ -21,7 +21,10 @@ def fake_python(directory: Path, *, steps: int, fail_at: int | None = None) -> P
     path = directory / "fake-python"
     path.write_text(
         f"#!{sys.executable} -P\n"
-        f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n"
+        "import os, sys\n"
+        # Asked what is installed there, as every interpreter is before a worker is started, it answers as this one.
+        "if sys.argv[1:2] == ['-c']: os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+        f"sys.path[:0] = [{str(ROOT)!r}]\n"
         f"from tests.fake_worker import work\n"
         f"sys.exit(work(sys.argv[-1], {steps}, {fail_at}))\n"
     )

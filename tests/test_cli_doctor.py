@@ -104,7 +104,7 @@ def test_the_interpreter_of_the_settings_decides_what_will_work(tmp_path: Path) 
     training = next(finding for finding in report.findings if finding.what == "training")
     assert training.works is False
     assert "lacks torch" in training.why
-    assert training.hint == f"set worker_python: {sys.executable}"
+    assert training.hint == f"--python {sys.executable} takes that one for a project (worker_python)"
 
 
 def test_lower_bounds_come_from_the_package_itself() -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
@@ -20,6 +21,7 @@ from engine.recent_projects import remember_project
 from engine.runs.folder import RunFolder, find_run
 from tui.covered_screens import CoveredScreensRest
 from tui.glyphs import Glyphs, glyphs
+from tui.interpreter import take_python, worker_python
 from tui.key_order import OrderedKeys
 from tui.ladder_data import Ladder
 from tui.messages import EventsRead, LadderRead, LivenessRead, LogRead, RunFound
@@ -328,6 +330,20 @@ class RungApp(OrderedKeys, CoveredScreensRest):
 
     def on_errand_done(self, message: ErrandDone) -> None:
         message.done()
+
+    @property
+    def worker_python(self) -> str | None:
+        """The interpreter of workers for this project: its own, or the settings'; None: the one Rung runs in."""
+        return worker_python(self.root, self.settings.worker_python)
+
+    def take_python(self, python: str) -> None:
+        """Let workers run in that interpreter: of this project, or where there is none, of all that name none."""
+        said = f"Workers run in {python} from now on: start it again."
+        if is_project(self.root):
+            self.errand(lambda: take_python(python, self.root), lambda _: self.notify(said, markup=False))
+        else:
+            self.change_settings(replace(self.settings, worker_python=python))
+            self.notify(said, markup=False)
 
     def show_error(self, error: EngineError) -> None:
         """Show what went wrong, over the screen."""

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.errors import EngineError
 
@@ -44,6 +45,11 @@ COMMANDS = {
 }
 
 
+STARTS_WORKERS = frozenset(
+    {"demo", "fetch", "check", "climb", "eval", "run", "resume", "adapters", "export", "compare"}
+)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run one command line; EngineError, KeyboardInterrupt and BrokenPipeError are the caller's to show."""
     _never_fail_on_encoding()
@@ -74,8 +80,28 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
     module = importlib.import_module(f"tui.commands.{command.module}")
     parser = argparse.ArgumentParser(prog=f"rung {name}", description=f"rung {name}: {command.help}.")
     module.add_arguments(parser)
-    code: int = module.run(parser.parse_args(arguments))
+    if name in STARTS_WORKERS:
+        parser.add_argument(
+            "--python", metavar="PATH", type=Path,
+            help="interpreter of the workers, with the training stack; a project keeps it (worker_python in rung.yaml)",
+        )  # fmt: skip
+    args = parser.parse_args(arguments)
+    if name in STARTS_WORKERS and args.python is not None:
+        from tui.interpreter import use_python
+
+        use_python(args.python, _root_of(args))
+    code: int = module.run(args)
     return code
+
+
+def _root_of(args: argparse.Namespace) -> Path:
+    """The project that a command is about: that of the recipe it names, else the one in this folder."""
+    from engine.project import project_root
+    from tui.commands.project import current_root
+
+    named = getattr(args, "recipe", None) or getattr(args, "path", None)
+    is_recipe = isinstance(named, Path) and named.suffix in (".yaml", ".yml")
+    return project_root(named.resolve().parent) if is_recipe and named is not None else current_root()
 
 
 def _top_parser() -> argparse.ArgumentParser:

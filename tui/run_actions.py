@@ -65,7 +65,7 @@ def resume(app: "RungApp", run: WatchedRun) -> None:
 
 def start(app: "RungApp", recipe: Path) -> None:
     """Start a recipe of the project and go to its screen."""
-    python = app.settings.worker_python
+    python = app.worker_python
 
     def call(fetch: bool) -> RunFolder:
         from engine.project.follow import load_fitted

@@ -15,11 +15,14 @@ from engine.files import write_json_atomic
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung
 from engine.program import worker_environment
 from engine.project.load import load_project
+from engine.project.schema import ProjectSettings
+from engine.recipe.load import load_recipe
 from engine.runs.folder import RunFolder
 from engine.runs.lock import is_locked
 from engine.runs.models_wanted import models_of_answers, models_of_project, refuse_missing_models
 from engine.runs.requests import drop_requests
 from engine.runs.spawn import spawn_worker
+from engine.stack import require_stack
 
 JOB_FILE = "job.json"
 RESULT_FILE = "result.json"
@@ -32,18 +35,22 @@ def start_evaluation(
     rows: int | None = None,
     *,
     fetch: bool = False,
+    python: str | None = None,
 ) -> RunFolder:
     """Evaluate candidates on a split; `result.json` in the folder given holds one row each.
 
-    With `fetch` the worker brings models that are not on this machine. Raises EngineError, MissingModels among them.
+    With `fetch` the worker brings models that are not on this machine; `python` is its interpreter, the project's where
+    it is None. Raises EngineError, MissingModels and LacksStack among them.
     On `test` they are put on the scoreboard; on `validation` at most `rows` are answered, and nothing is decided;
     `final` breaks the seal of the final split.
     """
     if not fetch:
         _refuse_missing_models(root, specs)
     folder = RunFolder(_evaluations(root) / f"{time.strftime('%Y%m%d-%H%M%S')}-evaluate-{secrets.token_hex(2)}")
+    python = python or load_project(root).worker_python
+    require_stack("evaluate", python, root)
     job = {"kind": "evaluate", "split": split, "rows": rows, "specs": [spec.model_dump() for spec in specs]}
-    return _start(root, folder, job)
+    return _start(root, folder, job, python)
 
 
 def start_climb(
@@ -53,26 +60,43 @@ def start_climb(
     stop_early: bool = False,
     overrides: dict[str, Any] | None = None,
     fetch: bool = False,
+    python: str | None = None,
 ) -> RunFolder:
     """Begin a climb of the project, or go on with one that was broken off; one that is going on is given as it is.
 
     `overrides` replaces fields of rung.yaml for this climb: target, margin, budget. With `fetch` the worker brings
-    models that are not on this machine. Raises EngineError, MissingModels among them.
+    models that are not on this machine; `python` is its interpreter, the project's where it is None.
+    Raises EngineError, MissingModels and LacksStack among them.
     """
     folder = climb_folder(root)
     if is_locked(folder.lock):
         return folder
     project = load_project(root)
+    python = python or project.worker_python
+    require_stack("evaluate", python, root, also=_of_documents(project) if "rag" in rungs else ())
+    if "tune" in rungs and project.data.train is not None:
+        for own in _pythons_of_recipes(root, project):
+            require_stack("train", own or python, root)
     if not fetch:
         wanted = models_of_project(project, root, rag="rag" in rungs, tune="tune" in rungs)
         refuse_missing_models(wanted, root)
     job = {"kind": "climb", "rungs": list(rungs), "stop_early": stop_early, "overrides": overrides or {}}
-    return _start(root, folder, job)
+    return _start(root, folder, job, python)
 
 
 def climb_folder(root: Path) -> RunFolder:
     """Where the project's climb lies; there is one at a time."""
     return RunFolder(_evaluations(root) / "climb")
+
+
+def _of_documents(project: ProjectSettings) -> tuple[str, ...]:
+    return () if project.documents is None else ("lancedb", "semantic-text-splitter")
+
+
+def _pythons_of_recipes(root: Path, project: ProjectSettings) -> set[str | None]:
+    """The interpreters that the tune rung's recipes name; None for one that names none, or is yet to be written."""
+    files = [root / name for name in (project.tune.recipe, *project.tune.also)]
+    return {load_recipe(file).worker_python if file.exists() else None for file in files}
 
 
 def _refuse_missing_models(root: Path, specs: Sequence[CandidateSpec]) -> None:
@@ -86,12 +110,11 @@ def _evaluations(root: Path) -> Path:
     return root.resolve() / "evaluations"
 
 
-def _start(root: Path, folder: RunFolder, job: dict[str, Any]) -> RunFolder:
+def _start(root: Path, folder: RunFolder, job: dict[str, Any], python: str | None) -> RunFolder:
     try:
         folder.requests.mkdir(parents=True, exist_ok=True)
         drop_requests(folder)
         write_json_atomic(folder.path / JOB_FILE, job)
-        python = load_project(root).worker_python
         spawn_worker("evaluate", folder, "The evaluation", root, python, _environment())
     except OSError as error:
         raise EngineError(f"The evaluation can't be started in {folder.path}", str(error)) from error

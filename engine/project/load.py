@@ -25,6 +25,19 @@ def load_project(root: Path) -> ProjectSettings:
     return build_project(value, str(path), lines)
 
 
+def python_of_project(root: Path) -> str | None:
+    """The interpreter of workers that rung.yaml names, whatever else stands there; None without one, or a project."""
+    path = root / PROJECT_FILE
+    if not path.exists():
+        return None
+    try:
+        value, _ = read_yaml(path)
+    except EngineError:
+        return None  # Whoever reads the project itself says what is wrong with the file.
+    python = value.get("worker_python") if isinstance(value, dict) else None
+    return python if isinstance(python, str) and python else None
+
+
 def build_project(value: dict[str, Any], origin: str, lines: dict[FieldPath, int] | None = None) -> ProjectSettings:
     """Checked settings from plain values; `origin` and `lines` are used in messages."""
     try:

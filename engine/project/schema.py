@@ -188,7 +188,9 @@ class ProjectSettings(Strict):
         description="refusals that you override, by name; leaks: held-out rows in the training rows",
     )
     worker_python: str | None = Field(
-        None, description="interpreter that evaluates; null: the one Rung runs in; a recipe names its own"
+        None,
+        description="interpreter of the workers; null: the one that the user's settings name, or the one Rung runs in; "
+        "a recipe may name its own",
     )
 
     @model_validator(mode="after")

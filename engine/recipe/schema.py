@@ -236,7 +236,9 @@ class Recipe(Strict):
     launcher: LauncherSettings = Field(
         default_factory=lambda: LauncherSettings(kind="local"), description="where the worker runs"
     )
-    worker_python: str | None = Field(None, description="interpreter of the worker; null: the one Rung runs in")
+    worker_python: str | None = Field(
+        None, description="interpreter of the worker; null: the project's, or the one Rung runs in"
+    )
     report_to: list[str] = Field(default_factory=list, description="further trackers that Transformers knows")
     seed: int = Field(0, description="seed of data order, dropout and new weights")
     overrides: list[Override] = Field(

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
+from engine.stack import require_stack
 
 Tell = Callable[[dict[str, Any]], object]
 
@@ -37,6 +38,7 @@ def measure_alone(
 
 
 def _ask_worker(asked: dict[str, Any], python: str | None, tell: Tell) -> dict[str, Any]:
+    require_stack("retrieve", python, Path(asked["root"]))
     answer: dict[str, Any] = {}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,

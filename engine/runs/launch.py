@@ -6,6 +6,7 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.files import write_text_atomic
 from engine.gpus import refuse_wrong_devices
+from engine.project.load import python_of_project
 from engine.recipe.load import build_recipe, dump_recipe, load_recipe
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder, new_run_folder
@@ -18,6 +19,7 @@ from engine.runs.requests import Request as Request
 from engine.runs.requests import drop_requests
 from engine.runs.requests import request as request
 from engine.runs.spawn import spawn_worker
+from engine.stack import LacksStack, require_stack
 
 
 def start_run(recipe: Recipe, root: Path, *, fetch: bool = False) -> RunFolder:
@@ -28,6 +30,7 @@ def start_run(recipe: Recipe, root: Path, *, fetch: bool = False) -> RunFolder:
     Raises EngineError when something that the recipe names isn't there (MissingModels for models at the hub), the
     folder can't be made, or the worker dies at once.
     """
+    recipe = recipe.model_copy(update={"worker_python": _able_python(recipe, root)})
     refuse_wrong_devices(recipe.devices)
     refuse_missing(recipe, root)
     recipe = with_runs_named(recipe, root)
@@ -44,10 +47,11 @@ def start_run(recipe: Recipe, root: Path, *, fetch: bool = False) -> RunFolder:
     return folder
 
 
-def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+def resume_run(folder: RunFolder, overrides: Sequence[str] = (), python: str | None = None) -> None:
     """Go on with a run that is not alive, from its last complete checkpoint, or from the start where there is none.
 
-    `overrides` are refusals of the gate to pass over from now on; they are added to the run's recipe.
+    `overrides` are refusals of the gate to pass over from now on; they are added to the run's recipe. `python` is
+    another interpreter for its worker.
     """
     if is_locked(folder.lock):
         raise EngineError(f"{folder.id} is going on already", hint="rung watch shows it")
@@ -55,6 +59,12 @@ def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
     if state.status == "finished":
         raise EngineError(f"{folder.id} is finished", hint="start_from: run:ID in a new recipe goes on from its result")
     recipe = load_recipe(folder.recipe)
+    if python is not None:
+        recipe = recipe.model_copy(update={"worker_python": python})
+    able = _able_python(recipe, root_of(folder))
+    if able != load_recipe(folder.recipe).worker_python:
+        recipe = recipe.model_copy(update={"worker_python": able})
+        write_text_atomic(folder.recipe, dump_recipe(recipe))
     if overrides:
         every = list(dict.fromkeys([*recipe.overrides, *overrides]))
         recipe = build_recipe(recipe.model_dump(exclude_unset=True) | {"overrides": every}, "the overrides")
@@ -66,6 +76,21 @@ def resume_run(folder: RunFolder, overrides: Sequence[str] = ()) -> None:
 def root_of(folder: RunFolder) -> Path:
     """The project folder of a run: `runs/` lies in it."""
     return folder.path.parent.parent
+
+
+def _able_python(recipe: Recipe, root: Path) -> str | None:
+    """The interpreter of the run's worker: the recipe's, else the project's; the project's too where the recipe's lacks
+    what it needs, since a person who was told so takes another for the project. Raises LacksStack."""
+    own, project = recipe.worker_python, python_of_project(root)
+    also = () if recipe.model.quantization == "none" else ("bitsandbytes",)
+    try:
+        require_stack("train", own or project, root, also)
+    except LacksStack:
+        if own is None or project in (None, own):
+            raise
+        require_stack("train", project, root, also)
+        return project
+    return own or project
 
 
 def _spawn(folder: RunFolder, python: str | None) -> None:

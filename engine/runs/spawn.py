@@ -9,6 +9,7 @@ from engine.errors import EngineError
 from engine.program import worker_command, worker_environment
 from engine.runs.folder import RunFolder
 from engine.runs.reader import log_tail
+from engine.stack import require_stack
 
 START_SECONDS = 30.0
 _NOTHING = (0, 0)
@@ -19,8 +20,10 @@ def spawn_worker(
 ) -> None:
     """Start `rung worker KIND FOLDER` and wait for the first event it writes; `what` names the job in messages.
 
-    Raises EngineError where the interpreter can't be started, or the worker ends or stays silent.
+    Raises EngineError where the interpreter lacks what the worker needs (LacksStack) or can't be started, or the worker
+    ends or stays silent.
     """
+    require_stack(kind, python, cwd)
     before = _mark(folder.events)
     with folder.log.open("ab") as log:
         try:

@@ -88,11 +88,11 @@ def _cells(row: "TrainedAdapter") -> tuple[str, ...]:
 def _combine(args: argparse.Namespace) -> int:
     from engine.exports import combine_errand
     from tui.commands.project import current_root
-    from tui.settings import load_settings
+    from tui.interpreter import worker_python
 
     errand = combine_errand(
         current_root(), [_part(text) for text in args.parts], how=args.how, rank=args.rank, density=args.density,
-        name=args.name, python=load_settings().worker_python or None,
+        name=args.name, python=worker_python(current_root()),
     )  # fmt: skip
     made = do(errand)
     if args.json:

@@ -61,12 +61,13 @@ def _check_recipe(args: argparse.Namespace) -> dict[str, Any]:
     from engine.check import check_recipe
     from engine.project import project_root
     from engine.recipe.load import load_recipe
-    from tui.settings import load_settings
+    from tui.interpreter import asked_for, worker_python
 
-    overrides, python = list(args.overrides), load_settings().worker_python
-    if python and load_recipe(args.path, overrides).worker_python is None:
+    root, overrides = project_root(args.path.resolve().parent), list(args.overrides)
+    python = asked_for() or load_recipe(args.path, overrides).worker_python or worker_python(root)
+    if python is not None:
         overrides.append(f"worker_python={python}")
-    return check_recipe(args.path, project_root(args.path.resolve().parent), overrides)
+    return check_recipe(args.path, root, overrides)
 
 
 def _check_data(args: argparse.Namespace) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _check_data(args: argparse.Namespace) -> dict[str, Any]:
     from engine.data.needs import known_shape
     from engine.project import is_project, project_root
     from engine.project.load import load_project
-    from tui.settings import load_settings
+    from tui.interpreter import worker_python
 
     root = project_root(Path.cwd())
     model: dict[str, Any] | None = None
@@ -91,7 +92,7 @@ def _check_data(args: argparse.Namespace) -> dict[str, Any]:
             options["used_elsewhere"] = used_elsewhere(project)
     if args.model is not None:
         model = {"name": str(Path(args.model).resolve()) if Path(args.model).is_dir() else args.model}
-    python = load_settings().worker_python or None
+    python = worker_python(root)
     path = args.path.resolve() if args.path.exists() else str(args.path)
     return check_data(path, root, model, args.max_length, python, shape, columns=named, **options)
 

@@ -41,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
     from engine.ladder.launch import start_climb
     from tui.commands.climbing import climb, print_climb
     from tui.commands.project import current_root
+    from tui.interpreter import worker_python
 
     root, progress = current_root(), Progress()
     if args.detach:
-        print(start_climb(root, **_options(args)).path)
+        print(start_climb(root, python=worker_python(root), **_options(args)).path)
         return 0
     code, result = climb(root, progress, **_options(args))
     if result is not None:

@@ -10,6 +10,7 @@ from engine.runs.reader import RunReader, read_run
 from tui.commands.following import counted_interrupts
 from tui.commands.job import say_how_it_went, watch_over
 from tui.commands.output import Progress
+from tui.interpreter import worker_python
 from tui.text import figure, printable
 
 
@@ -20,7 +21,7 @@ def climb(root: Path, progress: Progress, **options: Any) -> tuple[int, dict[str
     """
     earlier, _ = read_run(climb_folder(root))
     with counted_interrupts() as interrupts:
-        folder = start_climb(root, **options)
+        folder = start_climb(root, python=worker_python(root), **options)
         reader = RunReader(folder)
         watch_over(reader, progress, interrupts, earlier.sequence)
         status = reader.status()

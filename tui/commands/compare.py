@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.generation import Decoding, compare_once
     from engine.runs.launch import root_of
     from tui.commands.project import wanted_run
-    from tui.settings import load_settings
+    from tui.interpreter import asked_for, worker_python
 
     folders = [wanted_run(name) for name in dict.fromkeys(args.runs)]
     progress = Progress()
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
             progress.line(f"{folder.id} is not finished: its checkpoint {Path(weights).name} answers")
     system = [{"role": "system", "content": args.system}] if args.system else []
     prompts = [[*system, {"role": "user", "content": prompt}] for prompt in args.prompts]
-    python = read_recipe(folders[0]).get("worker_python") or load_settings().worker_python or None
+    root = root_of(folders[0])
+    python = asked_for() or read_recipe(folders[0]).get("worker_python") or worker_python(root)
     decoding = Decoding(args.max_new_tokens, args.temperature, args.top_p, args.seed)
     rows = compare_once(lineup, prompts, decoding, folders[0].path / "compare.log", python, _shown_on(progress))
     progress.close()

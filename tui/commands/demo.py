@@ -27,15 +27,20 @@ def run(args: argparse.Namespace) -> int:
     """Make the project, then show it or climb it."""
     from engine.demo import make_demo
     from engine.project import is_project
+    from engine.stack import require_stack
     from tui.commands.screens import open_project, require_a_usable_terminal
+    from tui.interpreter import keep_python, worker_python
 
     if not args.headless:
         require_a_usable_terminal()
     kind, directory = _kind_and_directory(args.what)
+    # Before a folder is made.
+    require_stack("train", worker_python(directory), directory)
     progress = Progress()
     if is_project(directory):
         progress.line(f"{directory} is a project already; it goes on as it is")
     root = make_demo(kind, directory, args.model, args.seed)
+    keep_python(root)
     if not args.headless:
         return open_project(root)
     from tui.commands.climbing import climb, print_climb

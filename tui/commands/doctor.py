@@ -16,9 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look, and say; 0 even where things are missing, since looking is what was asked."""
     from tui.commands.project import current_root
-    from tui.settings import load_settings
+    from tui.interpreter import worker_python
 
-    report = doctor(current_root(), [load_settings().worker_python])
+    root = current_root()
+    report = doctor(root, [worker_python(root) or ""])
     if args.json:
         print_json(report.to_json())
         return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import EngineError
 from tui.commands.arguments import add_fetch_argument
 from tui.commands.output import Progress, print_json
-from tui.settings import load_settings
+from tui.interpreter import worker_python
 from tui.text import printable
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     if args.split == "final":
         require_final(root)
     with counted_interrupts() as interrupts:
-        reader = RunReader(start_evaluation(root, [_spec(args, root)], args.split, fetch=args.fetch))
+        reader = RunReader(
+            start_evaluation(root, [_spec(args, root)], args.split, fetch=args.fetch, python=worker_python(root))
+        )
         watch_over(reader, progress, interrupts, after=-1)
     status = reader.status()
     if status != "finished":
@@ -93,7 +95,7 @@ def _measure_retrieval(args: argparse.Namespace, root: Path, progress: Progress)
         raise EngineError(what, hint="name a folder of texts: documents.path in rung.yaml")
     if not args.fetch:
         refuse_missing_models(models_of_documents(settings), root)
-    python = project.worker_python or load_settings().worker_python or None
+    python = worker_python(root)
     try:
         found = measure_alone(root, settings.model_dump(), python, tell)
     finally:

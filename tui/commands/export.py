@@ -46,11 +46,12 @@ def export(args: argparse.Namespace, *, merged: bool) -> int:
     from engine.exports import export_errand
     from engine.runs.launch import root_of
     from tui.commands.project import wanted_run
-    from tui.settings import load_settings
+    from tui.interpreter import worker_python
 
     folder = wanted_run(args.run)
-    python = load_settings().worker_python or None
-    errand = export_errand(root_of(folder), folder, to=args.to, merged=merged, dtype=args.dtype, python=python)
+    root = root_of(folder)
+    python = worker_python(root)
+    errand = export_errand(root, folder, to=args.to, merged=merged, dtype=args.dtype, python=python)
     done = do(errand)
     if args.json:
         print_json(done)

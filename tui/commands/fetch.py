@@ -36,10 +36,12 @@ def run(args: argparse.Namespace) -> int:
     """Bring the model: 0 when it is here whole, 1 when it can't be brought, 130 after Ctrl-C."""
     from engine.fetch import start_fetch
     from tui.commands.following import counted_interrupts
+    from tui.commands.project import current_root
+    from tui.interpreter import worker_python
 
     progress = Progress()
     with counted_interrupts() as interrupts:
-        folder = start_fetch(args.model, args.revision, _worker_python(), code=args.code)
+        folder = start_fetch(args.model, args.revision, worker_python(current_root()), code=args.code)
         reader = RunReader(folder)
         if not args.detach:
             _watch(args.model, reader, progress, interrupts)
@@ -55,18 +57,6 @@ def run(args: argparse.Namespace) -> int:
         return 130
     going = status in ("queued", "running", "stopping")
     return 0 if status == "finished" or (args.detach and going) else 1
-
-
-def _worker_python() -> str | None:
-    """The interpreter that the project here names, or the settings; None: this one."""
-    from engine.project import is_project
-    from engine.project.load import load_project
-    from tui.commands.project import current_root
-    from tui.settings import load_settings
-
-    root = current_root()
-    own = load_project(root).worker_python if is_project(root) else None
-    return own or load_settings().worker_python or None
 
 
 def _watch(model: str, reader: RunReader, progress: Progress, interrupts: Interrupts) -> None:

@@ -23,12 +23,13 @@ def run(args: argparse.Namespace) -> int:
     from tui.commands.following import counted_interrupts
     from tui.commands.job import attend
     from tui.commands.project import wanted_run
+    from tui.interpreter import asked_for
 
     folder = wanted_run(args.run)
     earlier, _ = read_run(folder)
     progress = Progress()
     with counted_interrupts() as interrupts:
-        resume_run(folder, args.overrides)
+        resume_run(folder, args.overrides, asked_for())
         progress.line(f"run {folder.id} goes on")
         return attend(
             folder, progress, interrupts, detach=args.detach, as_json=args.json, after=earlier.sequence

@@ -26,13 +26,14 @@ def run(args: argparse.Namespace) -> int:
     from engine.runs.launch import start_run
     from tui.commands.following import counted_interrupts
     from tui.commands.job import attend
-    from tui.settings import load_settings
+    from tui.interpreter import asked_for, worker_python
 
+    root = project_root(args.recipe.resolve().parent)
     recipe = load_fitted(args.recipe, args.overrides)
-    if recipe.worker_python is None:
-        recipe = recipe.model_copy(update={"worker_python": load_settings().worker_python or None})
+    python = asked_for() or recipe.worker_python or worker_python(root)
+    recipe = recipe.model_copy(update={"worker_python": python})
     progress = Progress()
     with counted_interrupts() as interrupts:
-        folder = start_run(recipe, project_root(args.recipe.resolve().parent), fetch=args.fetch)
+        folder = start_run(recipe, root, fetch=args.fetch)
         progress.line(f"run {folder.id}")
         return attend(folder, progress, interrupts, detach=args.detach, as_json=args.json)

@@ -198,7 +198,7 @@ class AdaptersScreen(RungScreen):
         def go(folder: str | None) -> None:
             if folder is not None:
                 to = root / Path(folder).expanduser()
-                python = app.settings.worker_python or None
+                python = app.worker_python
                 self._do(lambda: export_errand(root, run, to=to, merged=merged, python=python))
 
         title = "Merge into its base" if merged else "Export"
@@ -208,7 +208,7 @@ class AdaptersScreen(RungScreen):
 
     def action_combine(self) -> None:
         """The marked adapters' weighted sum, as a run of its own."""
-        root, python = self.rung.root, self.rung.settings.worker_python or None
+        root, python = self.rung.root, self.rung.worker_python
         runs = [_run_of(adapter) for adapter in self._chosen_or_marked()]
 
         def go(answers: CombineAnswers | None) -> None:

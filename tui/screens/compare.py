@@ -132,7 +132,7 @@ class CompareScreen(RungScreen):
         self.query_one(TitleBar).facts = Content(setting.model_name)
         await self._panes.lay_out(len(setting.lineup.labels))
         app = self.rung
-        app.errand(self._bench.start_loading(setting, app.settings.worker_python, app.settings.idle_minutes))
+        app.errand(self._bench.start_loading(setting, app.worker_python, app.settings.idle_minutes))
         if setting.pinned.trouble:
             self.notify(
                 printable(setting.pinned.trouble), title="The recipe's prompts", severity="warning", markup=False

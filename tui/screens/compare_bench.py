@@ -11,6 +11,7 @@ from engine.comparison import Pinned, Prompt, lineup_of, newest_trained, pinned_
 from engine.errors import EngineError
 from engine.generation import Decoding, GenerationClient, Lineup
 from engine.runs.folder import RunFolder, find_run
+from engine.stack import LacksStack
 from tui.phase_text import phase_words
 
 BASE = "base"
@@ -100,10 +101,10 @@ class Bench:
         self._load: Callable[[], object] = lambda: None
         self._model_name = ""
 
-    def start_loading(self, setting: Setting, python: str, idle_minutes: float) -> Callable[[], object]:
+    def start_loading(self, setting: Setting, python: str | None, idle_minutes: float) -> Callable[[], object]:
         """Note that the line-up is being loaded, and give the call that does it, for a background thread."""
         if self._client is None:
-            self._client = GenerationClient(setting.python or python or None, self._log, self._hear)
+            self._client = GenerationClient(setting.python or python, self._log, self._hear)
         client = self._client
         self.ready, self.loading = None, True
         self._model_name = setting.model_name
@@ -114,6 +115,9 @@ class Bench:
                 client.load(setting.lineup, idle_minutes=idle_minutes or None)
             except EngineError as error:
                 self._hear({"type": "error", "id": None, "worker_ended": True} | vars(error))
+                if isinstance(error, LacksStack):
+                    self._client = None  # It was not started; the next may be one of another interpreter.
+                    raise
 
         self._load = load
         return load

@@ -107,13 +107,13 @@ class DataScreen(RungScreen):
         self._close()
         self._report, self._row, self._entries, self._kind = None, None, [], None
         self._say(READING.format(split=self._split))
-        root, split, python = self.rung.root, self._split, self.rung.settings.worker_python
+        root, split, python = self.rung.root, self._split, self.rung.worker_python
 
         def find_out() -> tuple[DataBrowser, str]:
             from engine.check import project_question
 
             asked = project_question(root, split)
-            return DataBrowser(asked, python or None), str(asked["path"])
+            return DataBrowser(asked, python), str(asked["path"])
 
         self._errand(find_out, self._open)
 

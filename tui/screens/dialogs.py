@@ -1,5 +1,7 @@
 """The small questions and notices that stand over a screen."""
 
+from typing import TYPE_CHECKING, cast
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -9,18 +11,27 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.errors import EngineError
+from engine.stack import LacksStack
 from tui.text import printable
+
+if TYPE_CHECKING:
+    from tui.app import RungApp
 
 
 class ErrorPanel(ModalScreen[None]):
     """What went wrong, where, and what to do."""
 
     CSS_PATH = "../styles/dialogs.tcss"
-    BINDINGS = [Binding("escape,enter,q", "dismiss", "close")]
+    BINDINGS = [
+        Binding("escape,enter,q", "dismiss", "close"),
+        Binding("t", "take", "take it"),
+    ]
 
     def __init__(self, error: EngineError) -> None:
         super().__init__()
         self._error = error
+        # An interpreter that has what another lacks, where that is the matter.
+        self._able = error.able if isinstance(error, LacksStack) else None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog", classes="-error") as dialog:
@@ -31,10 +42,26 @@ class ErrorPanel(ModalScreen[None]):
                     yield Static(printable(self._error.details), markup=False)
             if self._error.hint:
                 yield Static(Content.assemble(("What to do: ", "bold"), printable(self._error.hint)), classes="hint")
-            yield Button("Close", id="close")
+            with Horizontal(classes="buttons"):
+                yield Button("Close", id="close")
+                if self._able is not None:
+                    yield Button("Take that Python (t)", id="take")
 
-    def on_button_pressed(self) -> None:
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "take":
+            self.action_take()
+        else:
+            self.dismiss()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only where there is another Python can it be taken."""
+        return self._able is not None if action == "take" else super().check_action(action, parameters)
+
+    def action_take(self) -> None:
+        """Let the project's workers run in the interpreter that has what lacks."""
         self.dismiss()
+        if self._able is not None:
+            cast("RungApp", self.app).take_python(self._able)
 
 
 class ConfirmDialog(ModalScreen[bool]):

@@ -52,7 +52,7 @@ class WelcomeScreen(RungScreen):
 
     def on_mount(self) -> None:
         self.set_where("welcome")
-        root, python = self.rung.root, self.rung.settings.worker_python
+        root, python = self.rung.root, self.rung.worker_python
         self.query_one("#doctor", TextPanel).put(Content.styled("looking at this machine …", "$muted"))
 
         def examine() -> "DoctorReport":
@@ -155,7 +155,7 @@ class WelcomeScreen(RungScreen):
     def _start_demo(self, kind: str, folder: str | None) -> None:
         if folder is None:
             return
-        root, python = Path(folder).expanduser(), self.rung.settings.worker_python
+        root, python = Path(folder).expanduser(), self.rung.worker_python
         self.notify("Making the demo project and starting its recipe …", markup=False, timeout=6)
         self.rung.errand(lambda: begin_demo(kind, root, python), self._begun)
 
@@ -163,15 +163,18 @@ class WelcomeScreen(RungScreen):
         self.rung.open_project(*begun)
 
 
-def begin_demo(kind: str, root: Path, python: str, model: str = "pocket") -> tuple[Path, RunFolder | None]:
+def begin_demo(kind: str, root: Path, python: str | None, model: str = "pocket") -> tuple[Path, RunFolder | None]:
     """Make a demo project and start its recipe; one that is there already is only opened."""
     from engine.demo import make_demo
     from engine.project.follow import load_fitted
     from engine.project.load import load_project
     from engine.runs.launch import start_run
+    from engine.stack import require_stack
 
     if is_project(root):
         return root, None
+    # Before a folder is made.
+    require_stack("train", python, root)
     made = make_demo(kind, root, model)
     recipe = load_fitted(made / load_project(made).tune.recipe)
     if recipe.worker_python is None and python:

@@ -345,7 +345,7 @@ class WizardScreen(RungScreen):
         def tell(said: dict[str, Any]) -> None:
             self.post_message(AskingTold(said))
 
-        errand = wizard_errands(self._root, self._view.project, self.rung.settings.worker_python, tell)[what]
+        errand = wizard_errands(self._root, self._view.project, self.rung.worker_python, tell)[what]
         flag, result = RESULTS.get(what, ("", ""))
         if flag:
             self._put({flag: True, "asking_now": ""})
@@ -407,14 +407,14 @@ class WizardScreen(RungScreen):
     # The prompt on a few rows
 
     def _try(self) -> None:
-        root, settings = self._root, self.rung.settings
+        root, settings, python = self._root, self.rung.settings, self.rung.worker_python
         self._bench.state = "loading the model …"
         self._show()
         self._bring("answers")
 
         def call() -> Trial:
             trial = prepare_trial(root)
-            self._bench.start(trial, settings.worker_python, settings.idle_minutes)
+            self._bench.start(trial, python, settings.idle_minutes)
             return trial
 
         def failed() -> None:
@@ -434,13 +434,14 @@ class WizardScreen(RungScreen):
     # Measuring
 
     def _measure(self, rung: str) -> None:
-        root = self._root
+        root, python = self._root, self.rung.worker_python
 
         def call(fetch: bool) -> "RunFolder":
             from engine.ladder.launch import start_climb
             from engine.ladder.spec import RUNGS
 
-            return start_climb(root, rungs=[each for each in RUNGS if not rung or each == rung], fetch=fetch)
+            wanted = [each for each in RUNGS if not rung or each == rung]
+            return start_climb(root, rungs=wanted, fetch=fetch, python=python)
 
         if self._job.busy:
             self.notify("A measurement is going on already: x stops it.", markup=False)
@@ -479,7 +480,7 @@ class WizardScreen(RungScreen):
         """Bring the project's model from the hub, or go on with it."""
         assert self._view is not None and self._view.download is not None
         download = self._view.download
-        python = self._view.project.worker_python or self.rung.settings.worker_python or None
+        python = self.rung.worker_python
 
         def going(watch: FetchWatch) -> None:
             self._fetch.follow(watch)

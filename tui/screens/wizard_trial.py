@@ -10,6 +10,7 @@ from textual.message import Message
 
 from engine.errors import EngineError
 from engine.generation import Decoding, GenerationClient, Lineup
+from engine.stack import LacksStack
 from engine.state_folder import state_folder
 from tui.phase_text import phase_words
 from tui.screens.wizard_view import TrialRow
@@ -71,13 +72,17 @@ class TrialBench:
     def _pass_on(self, said: dict[str, Any]) -> None:
         self._post(TrialSaid(said))
 
-    def start(self, trial: Trial, python: str, idle_minutes: float) -> None:
+    def start(self, trial: Trial, python: str | None, idle_minutes: float) -> None:
         """Load the model, starting the worker where there is none, and ask; for a background thread."""
         if self._client is None:
             log = state_folder() / f"wizard-{os.getpid()}.log"
-            self._client = GenerationClient(python or None, log, self._pass_on)
+            self._client = GenerationClient(python, log, self._pass_on)
         self.rows = list(trial.rows)
-        self._client.load(trial.lineup, idle_minutes=idle_minutes)
+        try:
+            self._client.load(trial.lineup, idle_minutes=idle_minutes)
+        except LacksStack:
+            self._client = None  # It was not started; the next may be one of another interpreter.
+            raise
         self._requests = {
             self._client.generate(["base"], prompt, trial.decoding): number
             for number, prompt in enumerate(trial.prompts)

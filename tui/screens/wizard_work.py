@@ -53,17 +53,16 @@ def save_edits(root: Path, edits: Edits, state: "WizardState", recipe_file: str)
         save_wizard(root, state)
 
 
-def wizard_errands(root: Path, project: "ProjectSettings", python: str, tell: Tell) -> dict[str, Work]:
+def wizard_errands(root: Path, project: "ProjectSettings", python: str | None, tell: Tell) -> dict[str, Work]:
     """The work by name; each takes the text of the field it stands for and gives a result, or lines to be shown.
 
     `tell` gets the events of what takes long, in the errand's thread.
     """
-    interpreter = project.worker_python or python or None
     return {
-        "check": lambda _: _check(root, project, interpreter),
+        "check": lambda _: _check(root, project, python),
         "gate": lambda _: _gate(root, project.tune.recipe),
-        "ask": lambda question: _ask(root, question, interpreter, tell),
-        "retrieval": lambda _: _measure_retrieval(root, interpreter, tell),
+        "ask": lambda question: _ask(root, question, python, tell),
+        "retrieval": lambda _: _measure_retrieval(root, python, tell),
         "split": lambda file: split_rows(root, Path(file).expanduser()),
         "use": lambda name: _use(root, name),
         "documents": lambda folder: name_documents(root, folder),
