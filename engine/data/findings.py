@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.data.content import content_of
 from engine.data.labels import Labelled
 from engine.data.languages import UNKNOWN, language_of
 from engine.data.preferences import Pair
@@ -14,8 +15,8 @@ from engine.data.read import Row
 from engine.data.report import DataReport, LoadedData, example_hash, group_of
 from engine.data.secrets import secrets_in
 from engine.data.shapes import Passage
+from engine.measure.alike import near_pairs
 from engine.measure.leaks import find_leaks
-from engine.measure.near_duplicates import near_duplicates
 from engine.measure.rows import plain_words
 
 KINDS = {
@@ -67,10 +68,12 @@ def examine(
     rows: Sequence[Row] = (),
     held_out: Sequence[Mapping[str, Any]] | None = None,
     label: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Examination:
     """What is odd about the rows that are used.
 
-    `rows` are those of the file, compared with the `held_out` ones; `label` names the column that has a class.
+    `rows` are those of the file, compared with the `held_out` ones; `label` names the column that has a class;
+    `columns` is as in a recipe.
     """
     # One text may be in several windows, each with the same example.
     examples = list({id(example): example for example in data.examples}.values())
@@ -78,8 +81,8 @@ def examine(
     languages = [language_of(text) for text in texts]
     labels = _labels(examples, rows, label)
     units = data.report.units
-    near = _near(examples, texts, units)
-    leaked = [] if held_out is None else _leaked(rows, held_out)
+    near = _near(examples, units)
+    leaked = [] if held_out is None else _leaked(rows, held_out, columns)
     findings = [
         *leaked,
         *_copies(examples, units),
@@ -130,12 +133,12 @@ def _copies(examples: Sequence[Any], units: Mapping[str, str]) -> Iterator[Findi
             yield Finding("duplicate", example.line, f"the same as {_place(known, example, units)}", example.source)
 
 
-def _near(examples: Sequence[Any], texts: Sequence[str], units: Mapping[str, str]) -> list[Finding]:
+def _near(examples: Sequence[Any], units: Mapping[str, str]) -> list[Finding]:
     found: dict[int, Finding] = {}
     hashes = [example_hash(example) for example in examples]
-    for a, b, similarity in near_duplicates(texts):
+    for a, b, similarity in near_pairs([content_of(example) for example in examples]):
         one, other = examples[a], examples[b]
-        # Answers to one prompt are meant to be compared; exact copies are told apart.
+        # Answers to one prompt are meant to be compared; exact copies are reported as such.
         of_one_prompt = isinstance(one, (Pair, Labelled)) and group_of(one) == group_of(other)
         if not of_one_prompt and hashes[a] != hashes[b] and b not in found:
             reason = f"{similarity:.0%} the same as {_place(one, other, units)}"
@@ -143,8 +146,10 @@ def _near(examples: Sequence[Any], texts: Sequence[str], units: Mapping[str, str
     return list(found.values())
 
 
-def _leaked(rows: Sequence[Row], held_out: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    leaks = find_leaks([row.fields for row in rows], held_out)
+def _leaked(
+    rows: Sequence[Row], held_out: Sequence[Mapping[str, Any]], columns: Mapping[str, str] | None
+) -> list[Finding]:
+    leaks = find_leaks([row.fields for row in rows], held_out, columns)
     return [
         Finding("held out", row.line, f"{leak.kind}: held-out row {leak.test_row}", row.source)
         for leak in leaks

@@ -31,7 +31,8 @@ def held_out_examples(root: Path, project: ProjectSettings, report: Callable[[Ev
     examples = load_split(root, project, "test").examples
     files = {name: getattr(project.data, name) for name in ("train", "validation", "test")}
     if not is_frozen(root):
-        made = freeze_files(root, {name: file for name, file in files.items() if file is not None})
+        there = {name: file for name, file in files.items() if file is not None}
+        made = freeze_files(root, there, columns=project.data.columns)
         for column, count in made.groups.shared.items():
             # The passage that answers is what retrieval brings, whoever has seen it.
             if column != project.data.gold:

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.data.content import content_of_row
 from engine.data.hub import training_source, validation_source
 from engine.data.read import read_rows
 from engine.data.running_text import is_documents
 from engine.errors import EngineError
-from engine.files import read_json, sha256_file, sha256_text, write_json_atomic
+from engine.files import canonical_json, read_json, sha256_file, sha256_text, write_json_atomic
+from engine.measure.alike import MEASURE
 from engine.measure.frozen import HELD_OUT
-from engine.measure.leaks import Leak, find_leaks
+from engine.measure.leaks import Leak, leaks_between
 from engine.measure.rows import Row
 from engine.measure.split_record import is_frozen, read_splits
 from engine.project.load import load_project
@@ -30,7 +32,8 @@ _MOST_REMEMBERED = 50
 class Leakage:
     """How many rows of a held-out file stand in another file too, and the first of them in words.
 
-    `learned`: the other file is learned from; else checkpoints or prompts are only chosen by it.
+    `learned`: the other file is learned from; else checkpoints or prompts are only chosen by it. `of_older_splits`:
+    both were made by an earlier version of Rung, which compared rows in another way.
     """
 
     file: str
@@ -38,6 +41,7 @@ class Leakage:
     count: int
     first: tuple[str, ...]
     learned: bool = True
+    of_older_splits: bool = False
 
     @property
     def message(self) -> str:
@@ -48,7 +52,10 @@ class Leakage:
     @property
     def details(self) -> str:
         """One line for each of the first few."""
-        return "\n".join(f"{self.held_out} {one}" for one in self.first)
+        lines = [f"{self.held_out} {one}" for one in self.first]
+        if self.of_older_splits:
+            lines.append("an earlier version of Rung made these splits, and did not see that the rows are alike")
+        return "\n".join(lines)
 
 
 def leak_refusals(recipe: "Recipe", root: Path) -> dict[str, EngineError]:
@@ -71,7 +78,7 @@ def recipe_leakage(recipe: "Recipe", root: Path) -> list[Leakage]:
         learned[data.replay.source] = root / data.replay.source
     validation = validation_source(data, root)
     chosen_by = {data.validation or data.train: validation} if validation is not None else {}
-    return leakage_of(root, learned, chosen_by)
+    return leakage_of(root, learned, chosen_by, data.columns)
 
 
 def project_leakage(root: Path, train: str | None, validation: str | None) -> list[Leakage]:
@@ -80,13 +87,20 @@ def project_leakage(root: Path, train: str | None, validation: str | None) -> li
     return leakage_of(root, learned, chosen_by)
 
 
-def leakage_of(root: Path, learned: Mapping[str, Path], chosen_by: Mapping[str, Path]) -> list[Leakage]:
+def leakage_of(
+    root: Path, learned: Mapping[str, Path], chosen_by: Mapping[str, Path], columns: Mapping[str, str] | None = None
+) -> list[Leakage]:
     """The project's held-out rows in files that something learns from, and word for word in those it is chosen by.
 
-    The files stand under the names that a person gave them; one that isn't there has none.
+    The files stand under the names that a person gave them; one that isn't there has none. `columns` are theirs (null:
+    the project's own).
     """
     held_out = held_out_files(root)
-    return [*_leakage(root, held_out, learned), *_leakage(root, held_out, chosen_by, verbatim_only=True)]
+    found = []
+    for name in held_out:
+        search = _Search(root, name, columns)
+        found += [*search.found_in(learned), *search.found_in(chosen_by, verbatim_only=True)]
+    return found
 
 
 def refusal(found: list[Leakage]) -> EngineError | None:
@@ -100,18 +114,6 @@ def refusal(found: list[Leakage]) -> EngineError | None:
     )
 
 
-def _leakage(
-    root: Path, held_out_names: list[str], sources: Mapping[str, Path], verbatim_only: bool = False
-) -> Iterator[Leakage]:
-    """What each of the sources, by the name that a person gave it, has of each of the held-out files."""
-    for held_out in held_out_names:
-        for name, path in sources.items():
-            if path.exists():
-                found = _searched(root, name, path, held_out, verbatim_only)
-                if found.count:
-                    yield found
-
-
 def held_out_files(root: Path) -> list[str]:
     """The frozen files; before anything is frozen the one that rung.yaml names; none outside a project."""
     if not is_project(root):
@@ -123,19 +125,49 @@ def held_out_files(root: Path) -> list[str]:
     return [named] if named is not None and (root / named).exists() else []
 
 
-def _searched(root: Path, name: str, path: Path, held_out: str, verbatim_only: bool) -> Leakage:
-    """The leaks of one file into another; searched once for each content of both."""
-    key = sha256_text(f"{_content(path)} {_content(root / held_out)} {verbatim_only}")[:16]
-    memory = root / MEMORY_FILE
-    known: dict[str, Any] = read_json(memory) if memory.exists() else {}
-    if not isinstance(known.get(key), dict):
-        rows = [row.fields for row in read_rows(root / held_out)[0]]
-        leaks = find_leaks(_rows(path), rows)
-        if verbatim_only:
-            leaks = [leak for leak in leaks if leak.kind == "verbatim"]
-        known[key] = {"count": len(leaks), "first": [_in_words(leak) for leak in leaks[:_MOST_SHOWN]]}
-        write_json_atomic(memory, dict(list(known.items())[-_MOST_REMEMBERED:]))
-    return Leakage(name, held_out, known[key]["count"], tuple(known[key]["first"]), learned=not verbatim_only)
+class _Search:
+    """The search for the rows of one held-out file."""
+
+    def __init__(self, root: Path, held_out: str, columns: Mapping[str, str] | None) -> None:
+        self._root = root
+        self._held_out = held_out
+        self._record = read_splits(root) if is_frozen(root) else None
+        self._own_columns = load_project(root).data.columns
+        self._columns = self._own_columns if columns is None else columns
+
+    def found_in(self, sources: Mapping[str, Path], verbatim_only: bool = False) -> Iterator[Leakage]:
+        """What each of the sources, by the name that a person gave it, has of the file."""
+        for name, path in sources.items():
+            if not path.exists():
+                continue
+            known = self._remembered(path, verbatim_only)
+            if known["count"]:
+                first = tuple(known["first"])
+                older = self._is_older_split(path)
+                yield Leakage(name, self._held_out, known["count"], first, not verbatim_only, older)
+
+    def _remembered(self, path: Path, verbatim_only: bool) -> dict[str, Any]:
+        """The leaks of a file, searched once for each content of both, way to read them, and measure."""
+        read_by = [dict(self._columns), dict(self._own_columns), verbatim_only, MEASURE]
+        content = f"{_content(path)} {_content(self._root / self._held_out)} {canonical_json(read_by)}"
+        key = sha256_text(content)[:16]
+        memory = self._root / MEMORY_FILE
+        known: dict[str, Any] = read_json(memory) if memory.exists() else {}
+        if not isinstance(known.get(key), dict):
+            held_out = [content_of_row(row.fields, self._own_columns) for row in read_rows(self._root / self._held_out)[0]]
+            leaks = leaks_between([content_of_row(row, self._columns) for row in _rows(path)], held_out)
+            if verbatim_only:
+                leaks = [leak for leak in leaks if leak.kind == "verbatim"]
+            known[key] = {"count": len(leaks), "first": [_in_words(leak) for leak in leaks[:_MOST_SHOWN]]}
+            write_json_atomic(memory, dict(list(known.items())[-_MOST_REMEMBERED:]))
+        found: dict[str, Any] = known[key]
+        return found
+
+    def _is_older_split(self, path: Path) -> bool:
+        """Whether the file is one of the splits as they were made, by an earlier measure."""
+        if self._record is None or self._record.measure >= MEASURE or not path.is_file():
+            return False
+        return _content(path) in (split.sha256 for split in self._record.splits.values())
 
 
 def _in_words(leak: Leak) -> str:

@@ -60,7 +60,7 @@ def shown_held_out(root: Path, project: ProjectSettings, few_shot: FewShotSettin
         return f"takes the examples of its prompt from {train}, which has {_rows(max(one.count for one in found))}"
     shown = make_pool(load_split(root, project, "train").examples, project.data.label).fixed(few_shot)
     held_out = [row.fields for file in held_out_files(root) for row in read_rows(root / file)[0]]
-    leaks = find_leaks([example.fields for example in shown], held_out)
+    leaks = find_leaks([example.fields for example in shown], held_out, project.data.columns)
     return f"has {_rows(len(leaks))} among the examples of its prompt" if leaks else None
 
 
@@ -70,7 +70,7 @@ def _own(root: Path, folder: RunFolder, recipe: Recipe) -> str | None:
     replayed = recipe.data.replay.source if recipe.data.replay.source != "builtin" else None
     learned = {name: own_root / Path(name).expanduser() for name in (recipe.data.train, replayed) if name}
     try:
-        found = leakage_of(root, learned, {})
+        found = leakage_of(root, learned, {}, recipe.data.columns)
         is_whole = all(path.exists() for path in learned.values())
     except (EngineError, OSError):
         found, is_whole = [], False  # No data file any more: what was told then is all there is.

@@ -1,19 +1,24 @@
 """Rows that must not be parted by a split: groups, duplicates, near duplicates."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from engine.data.content import Content
 from engine.errors import EngineError
+from engine.measure.alike import near_pairs
 from engine.measure.grouping import group_key
 from engine.measure.leaks import plain_content, plain_question, question_limit
-from engine.measure.near_duplicates import near_duplicates
 from engine.measure.openings import opening_limit, openings
-from engine.measure.rows import Row, row_text
+from engine.measure.rows import Row
 
 
 def clusters_of(
-    rows: Sequence[Row], group_by: str | None, near_too: bool = True, some_lack_it: bool = False
+    rows: Sequence[Row],
+    contents: Sequence[Content],
+    group_by: str | None,
+    near_too: bool = True,
+    some_lack_it: bool = False,
 ) -> tuple[list[list[int]], int]:
     """Row indices that stay together, the largest cluster first; and how many rows have a near duplicate.
 
@@ -25,17 +30,24 @@ def clusters_of(
     if group_by is not None:
         values = [row.get(group_by) for row in rows] if some_lack_it else column_values(rows, group_by)
         union.join_equal([group_key(value) for value in values])
-    union.join_equal(openings(rows), opening_limit(len(rows)))
-    union.join_equal([plain_content(row) for row in rows])
-    union.join_equal([plain_question(row) for row in rows], question_limit(len(rows)))
-    near = near_duplicates([row_text(row) for row in rows]) if near_too else []
+    union.join_equal(openings(contents), opening_limit(len(rows)))
+    union.join_equal([plain_content(content) for content in contents])
+    union.join_equal([plain_question(content) for content in contents], question_limit(len(rows)))
+    near = near_pairs(contents) if near_too else []
     for a, b, _ in near:
         union.join(a, b)
-    clusters: dict[int, list[int]] = defaultdict(list)
-    for index in range(len(rows)):
-        clusters[union.root(index)].append(index)
-    ordered = sorted(clusters.values(), key=lambda cluster: (-len(cluster), cluster[0]))
-    return ordered, len({index for a, b, _ in near for index in (a, b)})
+    return union.clusters(), len({index for a, b, _ in near for index in (a, b)})
+
+
+def joined(clusters: Sequence[list[int]], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """The clusters, those of each pair of row indices made one; the largest first."""
+    union = _Union(sum(map(len, clusters)))
+    for cluster in clusters:
+        for index in cluster[1:]:
+            union.join(index, cluster[0])
+    for a, b in pairs:
+        union.join(a, b)
+    return union.clusters()
 
 
 def column_values(rows: Sequence[Row], column: str) -> list[Any]:
@@ -64,6 +76,13 @@ class _Union:
     def join(self, a: int, b: int) -> None:
         """Join the indices and all that are joined with them."""
         self._parents[self.root(a)] = self.root(b)
+
+    def clusters(self) -> list[list[int]]:
+        """The indices that are joined, in order; the largest cluster first."""
+        clusters: dict[int, list[int]] = defaultdict(list)
+        for index in range(len(self._parents)):
+            clusters[self.root(index)].append(index)
+        return sorted(clusters.values(), key=lambda cluster: (-len(cluster), cluster[0]))
 
     def join_equal(self, keys: Sequence[str], limit: int | None = None) -> None:
         """Join the indices of equal keys, except the empty key, and keys that more than `limit` have."""

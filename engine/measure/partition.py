@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from engine.data.content import Content, content_of_row
 from engine.errors import EngineError
 from engine.measure.clusters import clusters_of, column_values
-from engine.measure.rows import Row, row_parts
+from engine.measure.rows import Row
+from engine.measure.without_leaks import divided_without_leaks
 
 Count = Annotated[int, Field(ge=0)]
 NO_GROUPS = "none"
@@ -50,23 +52,36 @@ class Partition:
     notes: list[str]
 
 
-def partition(rows: Sequence[Row], plan: SplitPlan, found: str | None = None) -> Partition:
+def partition(
+    rows: Sequence[Row], plan: SplitPlan, found: str | None = None, columns: Mapping[str, str] | None = None
+) -> Partition:
     """Divide the rows by the plan; the same rows and plan give the same splits.
 
-    `found` is the column to group by where the plan names none; rows that lack it stand alone.
-    Raises EngineError where a column is missing, times can't be read, or the groups are too large to divide.
+    `found` is the column to group by where the plan names none; rows that lack it stand alone. `columns` is as in a
+    recipe. Raises EngineError where a column is missing, times can't be read, or the groups are too large to divide.
     """
     sizes = split_sizes(len(rows), plan)
     notes: list[str] = []
+    contents = [content_of_row(row, columns) for row in rows]
     clusters, near = clusters_of(
-        rows, plan.group_by or found, plan.keep_near_duplicates_together, plan.group_by is None
+        rows, contents, plan.group_by or found, plan.keep_near_duplicates_together, plan.group_by is None
     )
     if near:
         notes.append(f"{near} rows say nearly the same as another one")
-    if plan.time_by is not None:
-        chosen = _by_time(clusters, _times(rows, plan.time_by), sizes)
+    times = _times(rows, plan.time_by) if plan.time_by is not None else None
+    labels = _labels(rows, contents, plan, sizes, notes) if times is None else []
+
+    def divide(clusters: Sequence[list[int]]) -> dict[str, list[int]]:
+        if times is not None:
+            return _by_time(clusters, times, sizes)
+        return _stratified(clusters, labels, sizes, plan.seed)
+
+    if plan.keep_near_duplicates_together:
+        clusters, chosen, left_out = divided_without_leaks(contents, clusters, divide)
+        if left_out:
+            notes.append(f"{left_out} rows are in no split: held out, they would be much like training rows")
     else:
-        chosen = _stratified(clusters, _labels(rows, plan, sizes, notes), sizes, plan.seed)
+        chosen = divide(clusters)
     for name, wanted in sizes.items():
         if wanted and not chosen[name]:
             raise EngineError(
@@ -95,12 +110,14 @@ def split_sizes(num_rows: int, plan: SplitPlan) -> dict[str, int]:
     return {"train": num_rows - held_out, "validation": validation, "test": test, "final": plan.final_rows}
 
 
-def _labels(rows: Sequence[Row], plan: SplitPlan, sizes: Mapping[str, int], notes: list[str]) -> list[str]:
+def _labels(
+    rows: Sequence[Row], contents: Sequence[Content], plan: SplitPlan, sizes: Mapping[str, int], notes: list[str]
+) -> list[str]:
     """Each row's label: the plan's column, or short answers of which there are few; "" where there are no labels."""
     if plan.label is not None:
         labels = [str(value) for value in column_values(rows, plan.label)]
     else:
-        labels = [" ".join(row_parts(row)[1].split()) for row in rows]
+        labels = [" ".join(content.answered.split()) for content in contents]
         few = len(set(labels)) <= min(50, len(rows) // 10)
         if not few or max(map(len, labels)) > 40:
             return [""] * len(rows)

@@ -42,7 +42,8 @@ class Look:
 class SplitsRecord:
     """What data/splits.json holds. `generation` counts the scoreboards: a changed held-out set starts a new one.
 
-    `final_opened` is when the sealed final split was opened, null while it is sealed.
+    `final_opened` is when the sealed final split was opened, null while it is sealed. `measure` says by which measure
+    rows were kept together (`engine.measure.alike`); 1 in older records, which don't say it.
     """
 
     generation: int
@@ -56,6 +57,7 @@ class SplitsRecord:
     looks: list[Look]
     final_opened: float | None = None
     refrozen: list[dict[str, Any]] | None = None
+    measure: int = 1
 
 
 def is_frozen(project_dir: Path) -> bool:

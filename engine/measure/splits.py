@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.data.read import read_rows
 from engine.errors import EngineError
 from engine.files import sha256_file, write_text_atomic
+from engine.measure.alike import MEASURE
 from engine.measure.frozen import count_look, looks_at_test, open_final, refreeze, verify_frozen
 from engine.measure.group_report import GroupReport, GroupsApart, report_groups
 from engine.measure.grouping import best_column, group_columns
@@ -58,25 +59,27 @@ def make_splits(
     sources: Mapping[str, Path] | None = None,
     answers: Collection[str] = (),
     passages: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
 ) -> MadeSplits:
     """Divide the rows, write data/train.jsonl, validation.jsonl, test.jsonl (and final.jsonl), and freeze them.
 
     `sources` are the files the rows came from: the name to record (relative to the project) and where each lies.
     Rows of one passage, document, conversation or user stay together where a column of a usual name says so, or one of
     long texts that repeat; `answers` are columns that never do, `passages` columns that do whatever their name is.
+    `columns` (wanted field: column of the file) says which column is which.
     Raises EngineError where splits are there already, or the rows can't be divided.
     """
     _refuse_if_frozen(project_dir)
-    columns = group_columns(rows, {*answers, plan.label}, passages)
+    grouping = group_columns(rows, {*answers, plan.label}, passages)
     found = None
     if plan.group_by is None and plan.time_by is None and plan.find_groups:
         share = split_sizes(len(rows), plan)["test"] / len(rows)
-        best = best_column(columns, len(rows), share)
+        best = best_column(grouping, len(rows), share)
         found = best.name if best is not None else None
-    parts = partition(rows, plan, found)
+    parts = partition(rows, plan, found, columns)
     split_rows = {name: [rows[index] for index in indices] for name, indices in parts.rows.items()}
     column = plan.group_by or found
-    report = report_groups(split_rows, column, columns, found is not None)
+    report = report_groups(split_rows, column, grouping, found is not None)
     plan = plan.model_copy(update={"group_by": column})
     files = {}
     for name in SPLITS:
@@ -92,6 +95,7 @@ def freeze_files(
     files: Mapping[str, str],
     plan: SplitPlan | None = None,
     sources: Mapping[str, Path] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> MadeSplits:
     """Freeze splits that the person made: `files` names those of train, validation and test, as they stand.
 
@@ -111,9 +115,9 @@ def freeze_files(
         [row.fields for row in read_rows(project_dir / files[name])[0]] if name in files else []
         for name in ("train", "test")
     )
-    columns = group_columns([*train, *test])
-    report = report_groups({"train": train, "test": test}, None, columns, found=False)
-    return _freeze(project_dir, files, plan or SplitPlan(), sources or {}, report, find_leaks(train, test))
+    report = report_groups({"train": train, "test": test}, None, group_columns([*train, *test]), found=False)
+    leaks = find_leaks(train, test, columns)
+    return _freeze(project_dir, files, plan or SplitPlan(), sources or {}, report, leaks)
 
 
 def _freeze(
@@ -134,6 +138,7 @@ def _freeze(
         sources=[{"path": name, "sha256": sha256_file(path)} for name, path in sources.items()],
         splits={name: describe_split(project_dir, file, plan.group_by) for name, file in files.items()},
         looks=[],
+        measure=MEASURE,
     )
     # Written last: without it, splits that a kill left half made are simply made again.
     write_record(project_dir, record)

@@ -184,7 +184,7 @@ def split_into(
     """`make_splits` with what `declared` says of the columns: none that is asked or answered makes a group."""
     answers = [column for wanted, column in declared.columns.items() if is_asked_or_answered(wanted)]
     passages = [declared.gold] if declared.gold is not None else []
-    return make_splits(project_dir, rows, plan, sources, answers, passages)
+    return make_splits(project_dir, rows, plan, sources, answers, passages, declared.columns)
 
 
 def _under_the_same_names(found: Mapping[str, NewRows]) -> dict[str, NewRows]:
@@ -256,7 +256,7 @@ def _write_rows(
         files = {name: f"data/{name}.jsonl" for name in found}
         for name, file in files.items():
             write_json_lines_atomic(staging / file, found[name].rows)
-        made = freeze_files(staging, files, plan, sources)
+        made = freeze_files(staging, files, plan, sources, declared.columns)
     else:
         made = split_into(staging, found["train"].rows, declared, plan, sources)
     notes += made.notes

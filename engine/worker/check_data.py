@@ -57,7 +57,9 @@ class CheckedData:
         loaded = _load(path, self.tokenizer, asked, limit, settings.template_args)
         self.data = with_stops(_without_used(loaded, asked), generation_stop_ids(settings, root))
         self.rows = [] if is_documents(path) else read_rows(path)[0]
-        self.examination = examine(self.data, self.rows, _held_out(asked, root, path), asked.get("label"))
+        self.examination = examine(
+            self.data, self.rows, _held_out(asked, root, path), asked.get("label"), asked.get("columns")
+        )
         self.report = _report(self.data, self.examination, notes) | {"max_length": limit, "model": settings.name}
         self.entries = list(_entries(self.data, self.rows, self.examination.findings))
 
