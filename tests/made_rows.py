@@ -1,4 +1,4 @@
-"""Rows of every shape that a person may bring, made of a seed: with system prompts, long openings, copies of each kind."""
+"""Rows of every shape that a person may bring, made of a seed: with system prompts, long openings, and copies."""
 
 import random
 from collections.abc import Callable
@@ -91,8 +91,10 @@ def otherwise_written(text: str) -> str:
 def made_parts(
     seed: int, count: int, *, systems: int = 1, openings: int = 0, opening_words: int = 40, copies: int = 0
 ) -> list[Parts]:
-    """Rows to be written in a shape: `systems` system prompts and `openings` long openings shared by all rows (0: none);
-    and among them `copies` rows that are copies of others: word for word, with a word changed, answered otherwise."""
+    """Rows to be written in a shape: `systems` system prompts and `openings` long openings are shared by all (0: none).
+
+    Among them are `copies` of others: word for word, with a word changed, answered otherwise.
+    """
     generator = random.Random(seed)
     prompts = [words(generator, 25) for _ in range(systems)] or [""]
     begins = [words(generator, opening_words) + " " for _ in range(openings)] or [""]

@@ -8,7 +8,7 @@ import pytest
 
 import engine.ladder.leakage as leakage
 from engine.errors import EngineError
-from engine.files import read_json, read_json_lines
+from engine.files import read_json, read_json_lines, sha256_file, write_json_atomic
 from engine.ladder.leakage import leak_refusals, project_leakage, recipe_leakage
 from engine.measure.splits import find_leaks, freeze_files
 from engine.recipe.load import build_recipe
@@ -146,3 +146,29 @@ def test_a_run_is_refused_and_goes_on_where_it_is_overridden(project: Path) -> N
     events = read_json_lines(folder.events)
     assert any(event["type"] == "warning" and "Overridden" in event["message"] for event in events)
     assert events[-1]["type"] == "finished", json.dumps(events[-1])
+
+
+def test_a_find_in_splits_of_an_earlier_version_says_where_they_come_from(project: Path) -> None:
+    record = read_json(project / "data" / "splits.json")
+    test = read_json_lines(project / HELD_OUT)
+    train = read_json_lines(project / "data" / "train.jsonl")
+    write_rows(project / "data" / "train.jsonl", [*train, test[0]])
+    split = record["splits"]["train"]
+    split["sha256"] = sha256_file(project / "data" / "train.jsonl")
+    write_json_atomic(project / "data" / "splits.json", record)
+    said = "an earlier version of Rung made these splits"
+    assert said not in leak_refusals(recipe(), project)["leaks"].details
+    del record["measure"]
+    write_json_atomic(project / "data" / "splits.json", record)
+    assert said in leak_refusals(recipe(), project)["leaks"].details
+    write_rows(project / "data" / "train.jsonl", [test[1]])
+    assert said not in leak_refusals(recipe(), project)["leaks"].details, "the person changed the rows"
+
+
+def test_columns_of_other_names_are_read_as_the_recipe_reads_them(project: Path) -> None:
+    rows = read_json_lines(project / HELD_OUT)
+    asked_alike = {"wondered": rows[0]["question"], "explained": "Nobody ever wrote down what it was like."}
+    write_rows(project / "more.jsonl", [asked_alike])
+    columns = {"question": "wondered", "answer": "explained"}
+    (found,) = recipe_leakage(recipe("more.jsonl", columns=columns), project)
+    assert "(same question)" in found.first[0]

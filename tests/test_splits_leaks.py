@@ -4,13 +4,13 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from engine.measure.leaks import find_leaks
 from engine.data.content import content_of_row
 from engine.measure.alike import near_pairs
-
+from engine.measure.leaks import find_leaks
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 TRAIN = [
@@ -151,3 +151,59 @@ def _one_word_changed(row: dict[str, str], generator: random.Random) -> dict[str
     words = row["output"].split()
     words[generator.randrange(len(words))] = "otherwise"
     return {**row, "output": " ".join(words)}
+
+
+SYSTEM = (
+    "You are a careful assistant of the town library who answers in one friendly sentence and never guesses at all."
+)
+
+
+def pair_of_llama_factory(question: str, good: str, bad: str, system: str = SYSTEM) -> dict[str, Any]:
+    return {
+        "conversations": [{"from": "system", "value": system}, {"from": "human", "value": question}],
+        "chosen": {"from": "gpt", "value": good},
+        "rejected": {"from": "gpt", "value": bad},
+    }
+
+
+def test_pairs_are_compared_by_question_and_answers_and_not_by_their_system_prompt() -> None:
+    rows = [pair_of_llama_factory(row["question"], row["answer"], "Who knows?") for row in TRAIN]
+    assert find_leaks(rows[:2], rows[2:]) == []
+    other = pair_of_llama_factory(TRAIN[2]["question"], TRAIN[2]["answer"], "Who knows?", system="Be brief.")
+    assert [(leak.train_row, leak.kind) for leak in find_leaks([*rows[:2], other], rows[2:])] == [(3, "verbatim")]
+    answered_anew = pair_of_llama_factory(TRAIN[2]["question"], "Nobody can say.", "On the moon.")
+    assert [leak.kind for leak in find_leaks([*rows[:2], answered_anew], rows[2:])] == ["same question"]
+
+
+def table(number: int) -> str:
+    """A schema of 30 words or so, its own."""
+    columns = ", ".join(f"column_{number}_{at} TEXT" for at in range(15))
+    return f"Answer with one SQL query over this table. CREATE TABLE things_{number} ({columns});"
+
+
+QUESTIONS = [
+    ("How many things are there?", "SELECT count(*) FROM things"),
+    ("Which of them is the oldest one by far?", "SELECT name FROM things ORDER BY age DESC LIMIT 1"),
+    ("Give the mean height of those from Sarnow.", "SELECT avg(height) FROM things WHERE town = 'Sarnow'"),
+    ("List every colour that occurs at least twice.", "SELECT colour FROM things GROUP BY colour HAVING count(*) > 1"),
+    ("Name the towns without any thing.", "SELECT town FROM towns WHERE id NOT IN (SELECT town FROM things)"),
+]
+
+
+@pytest.mark.parametrize("tables", [2, 40])
+def test_a_table_before_each_question_makes_no_two_rows_alike(tables: int) -> None:
+    rows = [
+        {"instruction": f"{table(number)}\n{question}", "output": answer}
+        for question, answer in QUESTIONS
+        for number in range(tables)
+    ]
+    train, test = rows[: 3 * tables], rows[3 * tables :]
+    assert find_leaks(train, test) == []
+    copied = {**test[0], "instruction": test[0]["instruction"].replace("column_0_7 TEXT", "column_0_7 REAL")}
+    assert [leak.test_row for leak in find_leaks([*train, copied], test)] == [1], "a word of the table is changed"
+
+
+def test_two_questions_on_one_passage_are_no_copies_of_each_other() -> None:
+    passage = f"{SENTENCES[:300]}\n\n"
+    one, other = ({"question": passage + question, "answer": answer} for question, answer in QUESTIONS[1:3])
+    assert find_leaks([one], [other]) == []

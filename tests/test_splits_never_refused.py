@@ -10,18 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.errors import EngineError
 from engine.files import read_json_lines
-from engine.ladder.leakage import leak_refusals, project_leakage, recipe_leakage
+from engine.ladder.leakage import project_leakage, recipe_leakage
 from engine.measure.leaks import find_leaks
-from engine.measure.partition import SplitPlan
 from engine.project.load import save_project
 from engine.project.new import split_into, split_plan
 from engine.project.schema import ProjectData, ProjectSettings
 from engine.recipe.load import build_recipe
 from engine.recipe.schema import ModelSettings, Recipe
-from tests.ladder_project import write_rows
-from tests.made_rows import SHAPES, Parts, made_parts, one_word_changed, otherwise_written, words
+from tests.made_rows import SHAPES, made_parts, one_word_changed, otherwise_written, words
 
 MANY_ROWS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 FILES = {name: f"data/{name}.jsonl" for name in ("train", "validation", "test")}
@@ -62,7 +59,9 @@ def refused(root: Path) -> list[Any]:
     opening_words=st.integers(5, 120),
     copies=st.integers(0, 25),
 )
-def test_its_own_splits_are_never_refused(tmp_path_factory: pytest.TempPathFactory, shape: str, seed: int, **made: int) -> None:
+def test_its_own_splits_are_never_refused(
+    tmp_path_factory: pytest.TempPathFactory, shape: str, seed: int, **made: int
+) -> None:
     rows = [SHAPES[shape](parts) for parts in made_parts(seed, **made)]
     root = new_project(tmp_path_factory.mktemp("project"), rows)
     assert refused(root) == []

@@ -154,7 +154,9 @@ class _Search:
         memory = self._root / MEMORY_FILE
         known: dict[str, Any] = read_json(memory) if memory.exists() else {}
         if not isinstance(known.get(key), dict):
-            held_out = [content_of_row(row.fields, self._own_columns) for row in read_rows(self._root / self._held_out)[0]]
+            held_out = [
+                content_of_row(row.fields, self._own_columns) for row in read_rows(self._root / self._held_out)[0]
+            ]
             leaks = leaks_between([content_of_row(row, self._columns) for row in _rows(path)], held_out)
             if verbatim_only:
                 leaks = [leak for leak in leaks if leak.kind == "verbatim"]

@@ -31,7 +31,7 @@ def near_pairs(contents: Sequence[Content], border: int | None = None) -> list[t
     """
     measure = _Alike(contents)
     pairs = (pair for pair in measure.candidates() if border is None or pair[0] < border <= pair[1])
-    return [(a, b, similarity) for a, b in pairs if (similarity := measure.similarity(a, b)) is not None]
+    return sorted((a, b, similarity) for a, b in pairs if (similarity := measure.similarity(a, b)) is not None)
 
 
 class _Alike:
@@ -69,14 +69,18 @@ class _Alike:
             if not self._is_slip(a, b):
                 return None
             similarity = SIMILARITY
-        if self._ask_apart(a, b) or self._patterns.differ_in_one(a, b):
+        # Whole sentences that answer both show that a name was changed in a copy; `five` answers many questions.
+        answer = self._answered[a]
+        is_same_answer = len(answer) >= _LEAST_COPIED and answer == self._answered[b]
+        if self._ask_apart(a, b) or self._patterns.differ_in_one(a, b, names_tell=not is_same_answer):
             return None
         return similarity
 
     def _in_other_contexts(self, a: int, b: int) -> bool:
         """Whether both questions stand behind long openings, each its own: what is asked in few words may be alike."""
-        one, other = self._contexts[a], self._contexts[b]
-        return bool(one and other) and _jaccard(one, other) < SIMILARITY
+        one, other = ({*self._contexts[row]} for row in (a, b))
+        # Of a copy with a word changed in the midst of its opening only the first part is known to be shared.
+        return bool(one and other) and len(one & other) < SIMILARITY * min(len(one), len(other))
 
     def _is_slip(self, a: int, b: int) -> bool:
         """Whether one word differs between two questions with the same answer, and the rest are enough to tell."""
@@ -88,16 +92,23 @@ class _Alike:
         return max(len(one), len(other)) - before - after <= 1
 
     def _one_word_apart(self) -> Iterator[tuple[int, int]]:
-        """Rows whose own questions are the same but for one word, with the same answer; short ones, where this is
-        much of what there is."""
+        """Pairs of rows with the same answer whose questions may be the same but for one word."""
         buckets: dict[int, list[int]] = {}
-        for place, words in enumerate(self._own_questions):
-            if words and len(self._asked[place]) >= _LEAST_COPIED - 1 and len(words) <= 2 * _LEAST_COPIED:
+        for place, words in enumerate(self._asked):
+            if len(words) >= _LEAST_COPIED:
                 answer = tuple(self._answered[place])
-                for key in {hash((*words[:at], None, *words[at + 1 :], answer)) for at in range(len(words))}:
+                for key in {hash((part, answer)) for part in self._left_by_a_slip(place)}:
                     buckets.setdefault(key, []).append(place)
         for bucket in buckets.values():
             yield from candidate_pairs(bucket)
+
+    def _left_by_a_slip(self, place: int) -> Iterator[tuple[str | int | None, ...]]:
+        """What a question has in common with itself with one word changed: a half; of few own words all others."""
+        words, own = self._asked[place], self._own_questions[place]
+        middle = len(words) // 2
+        yield from ((len(words), *words[:middle], None), (len(words), None, *words[middle:]))
+        if len(own) <= 2 * _LEAST_COPIED:
+            yield from ((*own[:at], None, *own[at + 1 :]) for at in range(len(own)))
 
     def _ask_apart(self, a: int, b: int) -> bool:
         """Whether two questions go on differently after a long beginning (or before a long end) that they share."""

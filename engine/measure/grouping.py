@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from engine.files import sha256_text
 from engine.data.content import text_of
+from engine.files import sha256_text
 from engine.measure.rows import Row, plain_words
 
 # The last word of a column's name, without _id and the like, in the singular.

@@ -139,10 +139,7 @@ class _Needles:
             return []
         whole = f" {' '.join(words)} "
         return sorted(
-            place
-            for run in runs
-            for place, text in self._by_run[run]
-            if len(text) < len(whole) and text in whole
+            place for run in runs for place, text in self._by_run[run] if len(text) < len(whole) and text in whole
         )
 
 

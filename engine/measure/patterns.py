@@ -23,11 +23,11 @@ class Patterns:
         self._forwards = sorted({tuple(words) for words in questions})
         self._backwards = sorted({tuple(words[::-1]) for words in questions})
 
-    def differ_in_one(self, a: int, b: int) -> bool:
+    def differ_in_one(self, a: int, b: int, names_tell: bool = True) -> bool:
         """Whether two questions differ in one stretch of words only, which says what each is about.
 
-        It does where it is a name or a number in both, and where others of their pattern differ in it too; not where
-        the two are spelled nearly alike: that is a copy with a slip of the pen.
+        It does where it is a name or a number in both (if `names_tell`), and where others of their pattern differ in it
+        too; not where the two are spelled nearly alike: that is a copy with a slip of the pen.
         """
         one, other = self._questions[a], self._questions[b]
         before = common_start(one, other)
@@ -35,7 +35,7 @@ class Patterns:
         fillers = [words[before : len(words) - after] for words in (one, other)]
         if before + after < _PATTERN_WORDS or not all(fillers):
             return False
-        names = before > 0 and all(map(self._names_something, (a, b), fillers))
+        names = names_tell and before > 0 and all(map(self._names_something, (a, b), fillers))
         if not names and not self._is_pattern(tuple(one[:before]), tuple(one[len(one) - after :])):
             return False
         return not _spelled_alike(*fillers)
