@@ -236,6 +236,8 @@ class Finished(Event):
         "probe before training, by name, with its counts", default_factory=dict
     )
     forgetting_of: str | None = _about("which probe: general, or the user's name for it", default=None)
+    outcome: str = _about("the figures that the method is about, before the first step and after, in words", default="")
+    worse: str = _about("which of them came out worse than before, in words; empty: none", default="")
 
 
 @dataclass(frozen=True)

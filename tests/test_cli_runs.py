@@ -55,7 +55,7 @@ def test_runs_as_json_has_the_promised_fields(cli: Cli, project: Path) -> None:
     assert json.loads(ran.out) == [
         {
             "run": RUN, "path": str(folder.path), "state": "finished", "method": "sft", "step": 4, "steps": 4,
-            "loss": 1.5, "started": START_TIME + 1, "name": "first", "tags": ["a"],
+            "loss": 1.5, "started": START_TIME + 1, "outcome": None, "worse": None, "name": "first", "tags": ["a"],
         }
     ]  # fmt: skip
 
@@ -145,7 +145,7 @@ def test_run_follows_to_the_end_and_gives_the_result(cli: Cli, project: Path, re
     assert ran.code == 0, ran.err
     assert json.loads(ran.out) == {
         "run": folder.id, "path": str(folder.path), "state": "finished", "metrics": {"loss": 2 / 3, "n": 8},
-        "artifact": str(folder.path / "adapter"),
+        "outcome": None, "worse": None, "artifact": str(folder.path / "adapter"),
     }  # fmt: skip
     assert "finished         step 3" in ran.err
     row = json.loads(cli("runs", "--json").out)[0]

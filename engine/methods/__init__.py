@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.errors import EngineError
+from engine.methods import outcome
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Trainer
@@ -24,6 +25,7 @@ class Method:
 
     `best` is the validation figure that chooses the checkpoint. `figures` are those of the method's own that a report
     shows beside the loss; `curves` its live ones in the order that the screens offer them, * for any name.
+    `end_figures` are what the end of a run tells: measured before the first step and of the kept checkpoint.
     `answers_in_training`: the model answers its own training prompts, `num_generations` times
     each. `task`: what the model gives, as PEFT words it; a SEQ_CLS model gives a score and no text.
     """
@@ -32,6 +34,7 @@ class Method:
     best: str = "loss"
     higher_is_better: bool = False
     figures: tuple[str, ...] = ()
+    end_figures: tuple[outcome.EndFigure, ...] = (outcome.VALIDATION_LOSS,)
     curves: tuple[str, ...] = ()
     answers_in_training: bool = False
     task: Literal["CAUSAL_LM", "SEQ_CLS"] = "CAUSAL_LM"
@@ -58,36 +61,53 @@ _ANSWERING: dict[str, Any] = {
     "higher_is_better": True,
     "answers_in_training": True,
     "validation_most": 32,
+    "figures": ("reward", "kl"),
+    "end_figures": outcome.REWARD,
     "curves": ("reward", "rewards/*/mean", "kl", "completions/mean_length", "completions/clipped_ratio"),
 }
 METHODS = {
     "sft": Method("engine.methods.sft", figures=("perplexity",), curves=("mean_token_accuracy", "perplexity")),
-    "cpt": Method("engine.methods.cpt", figures=("perplexity",), curves=("perplexity", "mean_token_accuracy")),
-    "dpo": Method("engine.methods.dpo", figures=_PAIR_FIGURES, curves=_PAIR_CURVES),
+    "cpt": Method(
+        "engine.methods.cpt",
+        figures=("perplexity",),
+        end_figures=(outcome.PERPLEXITY,),
+        curves=("perplexity", "mean_token_accuracy"),
+    ),
+    "dpo": Method(
+        "engine.methods.dpo", figures=_PAIR_FIGURES, end_figures=outcome.PAIRS_BY_REFERENCE, curves=_PAIR_CURVES
+    ),
     "kto": Method(
         "engine.methods.kto",
         figures=("rewards/margins", "kl"),
+        end_figures=outcome.LABELS,
         curves=("rewards/chosen", "rewards/rejected", "kl", "logps/chosen", "logps/rejected"),
     ),
     "orpo": Method(
         "engine.methods.orpo",
         figures=("rewards/accuracies", "log_odds_ratio"),
+        end_figures=outcome.PAIRS,
         curves=("log_odds_ratio", "rewards/accuracies", "rewards/margins"),
     ),
     "distill": Method(
         "engine.methods.distill",
         figures=("student_score", "score_gap"),
+        end_figures=outcome.STUDENT,
         curves=("evaluation/score_gap", "evaluation/student_score", "evaluation/teacher_score"),
     ),
     "constitution": Method(
         "engine.methods.constitution",
         figures=_PAIR_FIGURES,
+        end_figures=outcome.PAIRS_BY_REFERENCE,
         curves=("pairs/share_revised", "pairs/judge_agreement", "pairs/judge_steadiness", *_PAIR_CURVES),
     ),
-    "grpo": Method("engine.methods.grpo", figures=("reward",), **_ANSWERING),
-    "rloo": Method("engine.methods.rloo", figures=("reward",), **_ANSWERING),
+    "grpo": Method("engine.methods.grpo", **_ANSWERING),
+    "rloo": Method("engine.methods.rloo", **_ANSWERING),
     "reward": Method(
-        "engine.methods.reward", figures=("accuracy", "margin"), curves=("accuracy", "margin"), task="SEQ_CLS"
+        "engine.methods.reward",
+        figures=("accuracy", "margin"),
+        end_figures=outcome.SCORES,
+        curves=("accuracy", "margin"),
+        task="SEQ_CLS",
     ),
 }
 

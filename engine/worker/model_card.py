@@ -36,6 +36,8 @@ def write_card(
     notes = [*facts.get("notes", []), *_more_notes(known, whole, hub_id)]
     if known.standing is not None and known.standing.leaked is not None:
         notes.append(f"Its score says nothing of new rows: it {known.standing.leaked}.")
+    if state.result.get("worse"):
+        notes.append(f"The run {state.result['worse']}.")
     parts = [
         _front_matter(recipe, known, hub_id, whole),
         f"# {recipe.name or folder.id}\n\n{_what(recipe, known, merged)}",
@@ -116,13 +118,21 @@ def _made(
     rows += [("weights of the base while training", recipe.model.quantization)] * (recipe.model.quantization != "none")
     rows += [("checkpoint", known.chosen or "unknown"), ("seed", str(recipe.seed))]
     rows += [("went on from", run.id) for run in chain_of(folder, root)]
-    rows += [(name, f"{value:.4g}") for name, value in (state.result.get("metrics") or {}).items() if value is not None]
+    rows += _measured(state)
     if "largest_difference" in facts:
         rows.append(("weights in this folder", str(facts["dtype"])))
         said = f"largest difference of a logit {facts['largest_difference']:.2g}, of {facts['largest_logit']:.3g}"
         rows.append(("merged against base and adapter", said))
     versions = _versions(folder)
     return [*rows, ("versions", versions)] if versions else rows
+
+
+def _measured(state: RunState) -> list[tuple[str, str]]:
+    """What training changed in one row; of a run from before that was written, each figure."""
+    if state.result.get("outcome"):
+        return [("measured", str(state.result["outcome"]))]
+    metrics = state.result.get("metrics") or {}
+    return [(name, f"{value:.4g}") for name, value in metrics.items() if value is not None]
 
 
 def _base_in_words(base: Mapping[str, Any], root: Path) -> str:

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from engine.events import Finished
 from engine.files import write_text_atomic
 from engine.methods import method_of, report_of
+from engine.methods.outcome import Outcome
 from engine.probe.forgot import forgot, forgot_words, is_at_chance
-from engine.recipe.schema import Recipe
 from engine.worker.job import Job
 from engine.worker.probe import ForgettingProbe
 
@@ -17,7 +17,11 @@ _NAMES = {
 
 
 def write_report(
-    job: Job, finished: Finished, evaluations: dict[int, dict[str, float]], probe: ForgettingProbe | None
+    job: Job,
+    finished: Finished,
+    outcome: Outcome,
+    evaluations: dict[int, dict[str, float]],
+    probe: ForgettingProbe | None,
 ) -> None:
     """Write the run's report as Markdown."""
     recipe, data = job.recipe, job.train.report
@@ -37,13 +41,14 @@ def write_report(
         "",
         *_evaluation_lines(recipe.method, evaluations),
     ]
-    lines += _gained_lines(recipe, finished)
+    lines += _outcome_lines(outcome)
     lines += _forgetting_lines(finished, probe)
     write_text_atomic(job.folder.report, "\n".join(lines) + "\n")
 
 
 def _evaluation_lines(method: str, evaluations: dict[int, dict[str, float]]) -> list[str]:
-    shown = ("loss", *method_of(method).figures)
+    known = method_of(method)
+    shown = dict.fromkeys((known.best, *known.figures))  # A reward's loss says nothing: it is 0 by its making.
     names = [name for name in shown if any(name in figures for figures in evaluations.values())]
     lines = ["| step | " + " | ".join(f"validation {name}" for name in names) + " |", "|---" * (len(names) + 1) + "|"]
     for step, figures in sorted(evaluations.items()):
@@ -52,15 +57,13 @@ def _evaluation_lines(method: str, evaluations: dict[int, dict[str, float]]) -> 
     return lines
 
 
-def _gained_lines(recipe: Recipe, finished: Finished) -> list[str]:
-    """What the validation rows say of before and after, in one sentence."""
-    method = method_of(recipe.method)
-    before, after = finished.metrics.get(f"{method.best}_before"), finished.metrics.get(method.best)
-    if before is None or after is None:
+def _outcome_lines(outcome: Outcome) -> list[str]:
+    """What the validation rows say of before and after, and whether that is worse."""
+    if not outcome.words:
         return []
-    better = after > before if method.higher_is_better else after < before
-    verb = "Gained" if better else "Nothing gained"
-    return ["", f"{verb}: validation {method.best} {before:.4f} before, {after:.4f} after ({after - before:+.4f})."]
+    if outcome.worse:
+        return ["", f"This run {outcome.worse}.", "", f"{outcome.words[0].upper()}{outcome.words[1:]}."]
+    return ["", f"{'Gained' if outcome.better else 'Nothing gained'}: {outcome.words}."]
 
 
 def _forgetting_lines(finished: Finished, probe: ForgettingProbe | None) -> list[str]:

@@ -11,6 +11,7 @@ from engine.files import iterate_json_lines, read_json, write_json_atomic
 from engine.hub.cache import name_of_snapshot
 from engine.methods import method_module, method_of
 from engine.methods.arguments import OUTPUT_FOLDER, default_precision
+from engine.methods.outcome import outcome_of
 from engine.methods.rows import StepRows
 from engine.recipe.schema import Recipe
 from engine.runs.folder import RunFolder
@@ -194,8 +195,17 @@ def _end(job: Job, trainer: "Trainer", callback: RunCallback, before: dict[str, 
     job.reporter.write(Phase("export"))
     artifact = export_artifact(job, checkpoint_path(job.folder, chosen))
     metrics = _final_metrics(before, callback.evaluations, chosen)
-    finished = Finished(step, metrics, artifact.name, f"step {chosen}: {how}", **_forgetting(callback.probe))
-    write_report(job, finished, callback.evaluations, callback.probe)
+    outcome = outcome_of(method_of(job.recipe.method).end_figures, metrics)
+    finished = Finished(
+        step,
+        metrics,
+        artifact.name,
+        f"step {chosen}: {how}",
+        **_forgetting(callback.probe),
+        outcome=outcome.words,
+        worse=outcome.worse,
+    )
+    write_report(job, finished, outcome, callback.evaluations, callback.probe)
     job.reporter.write(finished)
 
 

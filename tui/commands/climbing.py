@@ -11,7 +11,7 @@ from tui.commands.following import counted_interrupts
 from tui.commands.job import say_how_it_went, watch_over
 from tui.commands.output import Progress
 from tui.interpreter import worker_python
-from tui.text import figure, printable
+from tui.text import printable
 
 
 def climb(root: Path, progress: Progress, **options: Any) -> tuple[int, dict[str, Any] | None]:
@@ -39,7 +39,7 @@ def climb(root: Path, progress: Progress, **options: Any) -> tuple[int, dict[str
 
 
 def print_climb(root: Path, result: dict[str, Any]) -> None:
-    """The report, and of every run its losses and where it lies."""
+    """The report, and of every run what it changed and where it lies."""
     report = climb_folder(root).path / "report.md"
     print(printable(report.read_text(encoding="utf-8")))
     for run in result["runs"]:
@@ -48,7 +48,8 @@ def print_climb(root: Path, result: dict[str, Any]) -> None:
 
 
 def _print_run(folder: RunFolder) -> None:
-    metrics = read_run(folder)[0].result.get("metrics") or {}
-    before, after = metrics.get("loss_before"), metrics.get("loss")
+    result = read_run(folder)[0].result
     print(f"run       {folder.path}")
-    print(f"          validation loss {figure(before, 4)} before, {figure(after, 4)} after training")
+    for key in ("outcome", "worse"):
+        if result.get(key):
+            print(printable(f"          {result[key]}"))

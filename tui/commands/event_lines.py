@@ -107,10 +107,12 @@ def _sample(event: Event, state: RunState) -> str:
 
 
 def _finished(event: Event, state: RunState) -> str:
-    shown = "  ".join(f"{name} {_figure(value)}" for name, value in (event.get("metrics") or {}).items())
     if not event.get("chosen_checkpoint"):
         return str(event.get("artifact"))  # An evaluation or a climb: no steps, no checkpoints.
-    return f"step {event.get('step')}  {shown}  {event.get('artifact')} ({event.get('chosen_checkpoint')})"
+    metrics = (event.get("metrics") or {}).items()
+    shown = event.get("outcome") or "  ".join(f"{name} {_figure(value)}" for name, value in metrics)
+    worse = f"  {event['worse']}" if event.get("worse") else ""
+    return f"step {event.get('step')}  {shown}  {event.get('artifact')} ({event.get('chosen_checkpoint')}){worse}"
 
 
 def _pairs(event: Event, state: RunState) -> str:

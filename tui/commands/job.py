@@ -102,14 +102,21 @@ def _result(folder: RunFolder, status: str, state: RunState) -> dict[str, Any]:
         "path": str(folder.path),
         "state": status,
         "metrics": state.result.get("metrics") or {},
+        "outcome": state.result.get("outcome") or None,
+        "worse": state.result.get("worse") or None,
         "artifact": None if artifact is None else str(artifact),
     }
 
 
 def _print_result(folder: RunFolder, status: str, state: RunState) -> None:
     rows = [("run", folder.id), ("state", status)]
-    for name, value in (state.result.get("metrics") or {}).items():
-        rows.append((name, f"{value:.4f}" if isinstance(value, float) else str(value)))
+    if state.result.get("outcome"):
+        rows.append(("measured", str(state.result["outcome"])))
+        if state.result.get("worse"):
+            rows.append(("warning", str(state.result["worse"])))
+    else:  # Not a training run, or one from before outcomes were written.
+        for name, value in (state.result.get("metrics") or {}).items():
+            rows.append((name, f"{value:.4f}" if isinstance(value, float) else str(value)))
     if status == "finished" and (artifact := folder.artifact()) is not None:
         rows.append(("artifact", str(artifact)))
     width = max(len(name) for name, _ in rows)

@@ -11,7 +11,7 @@ from engine.runs.folder import RunFolder, list_runs
 from engine.runs.reader import read_run
 from tui.commands.output import print_json, print_table
 from tui.commands.project import current_root
-from tui.text import one_line
+from tui.text import one_line, printable
 
 HEADER = ("run", "state", "method", "step", "loss", "started", "name", "tags")
 
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
         print_table(
             ("run", "state", "method", "step", "loss", "started", "name", "tags"), [_cells(row) for row in rows]
         )
+        _say_worse(rows)
         _say_killed([folder for folder, state, status in runs if status == "crashed" and _was_killed(state)])
     else:
         print(f"no runs yet in {root}; rung run RECIPE starts one")
@@ -40,6 +41,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _was_killed(state: RunState) -> bool:
     return was_probably_killed(state.host, state.oom_kills)
+
+
+def _say_worse(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if row["worse"]:
+            print(printable(f"{row['run']} {row['worse']}"))
 
 
 def _say_killed(runs: list[RunFolder]) -> None:
@@ -61,6 +68,8 @@ def _row(folder: RunFolder, state: RunState, status: str) -> dict[str, Any]:
         "steps": state.total_steps,
         "loss": None if loss is None else loss.last,
         "started": state.started,
+        "outcome": state.result.get("outcome") or None,
+        "worse": state.result.get("worse") or None,
         "name": name,
         "tags": tags,
     }

@@ -31,12 +31,18 @@ def banner_text(run: WatchedRun, marks: Glyphs, can_compare: bool) -> Content | 
     result = run.state.result
     if run.status == "finished":
         words = [
-            ", ".join(_final_figures(result.get("metrics") or {}, marks)[:3]),
+            str(result.get("outcome") or ", ".join(_final_figures(result.get("metrics") or {}, marks)[:3])),
             f"kept: {result.get('chosen_checkpoint', '')}",
             str(result.get("artifact", "")),
         ]
         next_key = "c compares" if can_compare else ""
-        return Content.assemble(head, one_line(" · ".join(word for word in words if word), 300), _next(next_key))
+        worse = one_line(str(result.get("worse") or ""), 200)
+        return Content.assemble(
+            head,
+            one_line(" · ".join(word for word in words if word), 300),
+            (f"\n! {worse}" if worse else "", "bold $text-warning"),
+            _next(next_key),
+        )
     if run.status == "failed":
         # What happened and where: the first line of the details names file, line or field.
         details = str(result.get("details") or "").split("\n")[0]
