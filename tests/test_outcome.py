@@ -103,7 +103,7 @@ def test_the_end_of_each_method_s_run_names_its_own_figures(method: str, model_f
     if method == "distill":
         block = {**block, "teacher": {"model": {"name": str(model_folder)}}}
     validation = {"data": {"validation": "data/train.jsonl"}} if method == "kto" else {}
-    overrides = {"overrides": ["leak"]} if method == "kto" else {}
+    overrides = {"overrides": ["leaks"]} if method == "kto" else {}
     folder = new_run_folder(write_rows(tmp_path, rows()), method)
     sit(make_recipe(method, model_folder, training=SHORT, **{method: block}, **validation, **overrides), folder)
     said = RunReader(folder).catch_up().result["outcome"]
@@ -120,13 +120,14 @@ def test_the_end_of_each_method_s_run_names_its_own_figures(method: str, model_f
 
 def test_a_run_that_trains_away_from_its_validation_rows_says_so(model_folder: Path, tmp_path: Path) -> None:
     root = write_rows(tmp_path, chat_rows(8))
-    # Learning nothing but upper case digits makes these answers less likely.
-    write_rows(root, [{"prompt": f"Say {n}", "completion": "the quick brown fox ran away"} for n in range(8)], "other")
+    # Letters that no training answer holds: sure of the others, the model finds these ever less likely.
+    write_rows(root, [{"prompt": f"Say {n}", "completion": "ZZ 99 QQ 77 XX 55"} for n in range(8)], "other")
     folder = new_run_folder(root, "sft")
-    training = {"learning_rate": 0.3, "max_steps": 6, "eval_steps": 6}
-    sit(make_recipe("sft", model_folder, data={"validation": "data/other.jsonl"}, training=training), folder)
+    training = {"learning_rate": 0.05, "max_steps": 20, "eval_steps": 20}
+    changes = {"adapter": None, "data": {"validation": "data/other.jsonl"}, "training": training}
+    sit(make_recipe("sft", model_folder, **changes), folder)
     result = RunReader(folder).catch_up().result
-    assert result["metrics"]["loss"] > result["metrics"]["loss_before"], "the rate is far too high"
+    assert result["metrics"]["loss"] > result["metrics"]["loss_before"], "it learned other answers only"
     assert result["worse"].startswith("ended worse than it began: validation loss rose by ")
     assert f"This run {result['worse']}." in folder.report.read_text()
 
