@@ -135,7 +135,9 @@ class Rehearsed(Bench):
         self._right = right
         self.tried: list[tuple[str, int]] = []
 
-    def try_out(self, spec: CandidateSpec, examples: Sequence[EvaluationExample] | None = None) -> Trial:
+    def try_out(
+        self, spec: CandidateSpec, examples: Sequence[EvaluationExample] | None = None, asked: int = 0
+    ) -> Trial:
         name, rows = str(spec.system_prompt), self.validation if examples is None else examples
         self.tried.append((name, len(rows)))
         scores = [

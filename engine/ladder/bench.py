@@ -20,6 +20,7 @@ from engine.ladder.examples import EvaluationExample, load_split, sample
 from engine.ladder.few_shot import FewShotPool, make_pool
 from engine.ladder.held_out import held_out_examples
 from engine.ladder.judging import check_against_labels
+from engine.ladder.rung_meter import RungMeter
 from engine.ladder.scoring import kept_scores, score_answers, text_that_is_scored
 from engine.ladder.spec import CandidateSpec
 from engine.measure.intervals import Estimate
@@ -60,8 +61,11 @@ class Bench:
         project: ProjectSettings,
         report: Callable[[Event], None],
         is_spent: Callable[[Cost], bool] = lambda reserve: False,
+        meter: RungMeter | None = None,
     ) -> None:
-        """`is_spent` says whether no further variant is to be tried, so that the reserve is left to spend."""
+        """`is_spent` says whether no further variant is to be tried, so that the reserve is left to spend; `meter`
+        is told how many answers are asked for and expected."""
+        self.meter = meter or RungMeter()
         self.root, self.project, self.report, self._is_spent = root, project, report, is_spent
         self._asked_twice: set[str] = set()
         self.metrics: list[MetricSpec] = parse_metrics(project.metrics, root, project.strip_reasoning)
@@ -101,39 +105,54 @@ class Bench:
         """Answers, with the models and indexes that stay loaded."""
         return Answerer(self.root, self.project, self.pool, self.report)
 
-    def try_out(self, spec: CandidateSpec, examples: Sequence[EvaluationExample] | None = None) -> Trial:
-        """One variant on validation rows (all that are used, or those given)."""
+    def try_out(
+        self, spec: CandidateSpec, examples: Sequence[EvaluationExample] | None = None, asked: int = 0
+    ) -> Trial:
+        """One variant on validation rows (all that are used, or those given); `asked` of them in an earlier round."""
         chosen = self.validation if examples is None else examples
-        candidate, answers = self.answerer.answer(spec, chosen)
+        with self.meter.evaluation(len(chosen) - asked):
+            candidate, answers = self.answerer.answer(spec, chosen)
         scores = self._score(spec, candidate.id, self.metric, chosen, answers)
         estimate = aggregate(self.metric, scores)
         self.report(Tried(spec.rung, spec.label, candidate.id, self.metric.key, estimate.score, estimate.n))
         return Trial(spec, candidate.id, estimate, scores, answers)
 
-    def choose(self, specs: Sequence[CandidateSpec]) -> Trial:
+    def choose(self, specs: Sequence[CandidateSpec], answers_after: int = 0) -> Trial:
         """The best variant on the validation rows; of equal ones the first.
 
         Many variants are halved from round to round, each on twice as many rows (successive halving, Jamieson and
         Talwalkar 2016); the last ones are compared on all validation rows. Where all are at the metric's worst after
         the first rows, or the rung's share of the budget is spent, the best of those tried so far is taken. What is
         chosen is scored on the held-out rows afterwards, so none of this touches the score that counts.
+        `answers_after`: how many more the rung needs after this choice, without those on the held-out rows.
         """
-        left, rows = list(specs), FIRST_ROWS
+        left, rows, asked = list(specs), FIRST_ROWS, 0
         while len(left) > 1 and rows < len(self.validation):
-            tried = self._try_all(left, self.validation[:rows])
+            self.meter.expect(self.answers_of(len(left), rows, asked) + answers_after + len(self.held_out))
+            tried = self._try_all(left, self.validation[:rows], asked)
             if len(tried) < len(left) or self.share_is_spent(tried):
                 return self._first_of_best(specs, tried, _CUT_SHORT)
             if all(self._is_at_worst(trial) for trial in tried):
                 note = f"all {len(tried)} are at {tried[0].estimate.score:g} after {rows} validation rows"
                 return self._first_of_best(specs, tried, note)
-            left = [trial.spec for trial in tried]
-            if len(left) >= _HALVING_FROM:
-                left = left[: max(2, len(left) // 2)]
+            left = [trial.spec for trial in tried][: _kept(len(tried))]
+            asked = rows
             if len(left) < _HALVING_FROM:
                 break
             rows *= 2
-        tried = self._try_all(left, self.validation)
+        self.meter.expect(len(left) * (len(self.validation) - asked) + answers_after + len(self.held_out))
+        tried = self._try_all(left, self.validation, asked)
         return self._first_of_best(specs, tried, _CUT_SHORT if len(tried) < len(left) else "")
+
+    def answers_of(self, variants: int, rows: int = FIRST_ROWS, asked: int = 0) -> int:
+        """How many answers a choice among so many variants takes at most, `asked` for each of them already."""
+        answers = 0
+        while variants > 1 and rows < len(self.validation):
+            answers += variants * (rows - asked)
+            variants, asked, rows = _kept(variants), rows, rows * 2
+            if variants < _HALVING_FROM:
+                break
+        return answers + variants * (len(self.validation) - asked)
 
     def share_is_spent(self, trials: Sequence[Trial] = ()) -> bool:
         """Whether no further variant may be tried, if one like these is still to be measured on the held-out rows."""
@@ -141,7 +160,8 @@ class Bench:
 
     def score_held_out(self, spec: CandidateSpec, label: str, *, chosen: bool) -> tuple[Entry, Estimate]:
         """Score a candidate on the held-out rows by every metric and put it on the scoreboard."""
-        candidate, answers = self.answerer.answer(spec, self.held_out, LATENCY_EXAMPLES)
+        with self.meter.evaluation(len(self.held_out)):
+            candidate, answers = self.answerer.answer(spec, self.held_out, LATENCY_EXAMPLES)
         count_look(self.root, candidate.id)
         estimates = [
             aggregate(metric, self._score(spec, candidate.id, metric, self.held_out, answers))
@@ -181,13 +201,15 @@ class Bench:
         by_model = ModelScores(self.answerer, self.project, spec, answers, self.report)
         return score_answers(self.root, self.project, candidate, spec, metric, examples, answers, by_model)
 
-    def _try_all(self, specs: Sequence[CandidateSpec], examples: Sequence[EvaluationExample]) -> list[Trial]:
+    def _try_all(
+        self, specs: Sequence[CandidateSpec], examples: Sequence[EvaluationExample], asked: int
+    ) -> list[Trial]:
         """The variants tried, best first; at least one, and fewer than asked for where the share is spent before."""
         trials: list[Trial] = []
         for spec in specs:
             if trials and self.share_is_spent(trials):
                 break
-            trials.append(self.try_out(spec, examples))
+            trials.append(self.try_out(spec, examples, asked))
         sign = -1.0 if self.metric.more_is_better else 1.0
         return sorted(trials, key=lambda trial: sign * trial.estimate.score)
 
@@ -209,3 +231,8 @@ class Bench:
         """Whether every answer scores the worst that the metric can give."""
         known = [one.score for one in trial.scores if one.score is not None]
         return bool(known) and all(score == self.metric.worst for score in known)
+
+
+def _kept(variants: int) -> int:
+    """How many variants go on to the next round."""
+    return max(2, variants // 2) if variants >= _HALVING_FROM else variants

@@ -25,6 +25,7 @@ from engine.ladder.question import Question
 from engine.ladder.rag_rung import climb_rag, diagnose
 from engine.ladder.reach import target_warnings
 from engine.ladder.rung_failure import failure_of, in_one_line, reason_of
+from engine.ladder.rung_meter import RungMeter
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
 from engine.ladder.tune_rung import LearningCurve, TrainingStopped, climb_tune, learning_curve
 from engine.measure.intervals import Estimate
@@ -65,14 +66,15 @@ class Climb:
         self._report, self._interrupted = report, interrupted
         self._tokens_before = record.tokens
         self._spending = Spending(project.budget, self._tokens, record.seconds)
-        self._bench = Bench(root, project, self._report_and_keep, self._spending.share_is_spent)
+        self._meter = RungMeter(report)
+        self._bench = Bench(root, project, self._report_and_keep, self._spending.share_is_spent, self._meter)
         self._endpoints = [endpoint.name for endpoint in project.endpoints]
         self._rag_trial: Trial | None = None
         self._failures: list[Exception] = []
         self._way = _Way({entry.rung: entry.spec for entry in read_entries(root) if entry.chosen})
 
     def run(self) -> dict[str, Any]:
-        """Climb, write the scoreboard after every rung, and give it as it stands in the end.
+        """Climb, write the scoreboard after every rung, without a verdict, and give it with the verdict in the end.
 
         Raises EngineError where the held-out rows are not fit for it, before anything is asked.
         """
@@ -84,6 +86,7 @@ class Climb:
             "prompt": self._prompt, "rag": self._rag, "tune": self._tune,
         }  # fmt: skip
         ahead = [rung for rung in RUNGS if self._reason_to_skip(rung) is None]
+        self._write_board()
         try:
             for rung in RUNGS:
                 self._record.forget(rung)
@@ -93,6 +96,7 @@ class Climb:
                     self._skip(rung, spent, out_of_budget=True)
                 else:
                     self._begin_share(rung, len(ahead) - ahead.index(rung))
+                    self._meter.begin(rung, ahead)
                     self._measure(rung, rungs[rung])
             self._measure_endpoints(lambda: self._spending.exhausted() is not None)
             if self._endpoints and "prompt" in self._way.scores:
@@ -101,7 +105,7 @@ class Climb:
             self._keep_record()
         if self._failures and not self._way.scores:
             raise self._failures[0]  # There is nothing to judge, nor to go on with.
-        board = self._write_board()
+        board = self._write_board(at_end=True)
         board["gains"] = gains(self._bench, board, self._record.runs)
         write_board(self._bench.root, board)
         verdict = board["verdict"]
@@ -140,6 +144,7 @@ class Climb:
                 self._skip(rung, f"the training was stopped and saved, {error.details}", out_of_budget=True)
             else:
                 self._fail(rung, error)
+        self._meter.end()
         self._keep_record()
         self._write_board()
 
@@ -250,13 +255,15 @@ class Climb:
         if isinstance(event, (Tried, Scored)):
             self._keep_record()
         self._report(event)
+        self._meter.take(event)
 
     def _keep_record(self) -> None:
         spent = self._spending.so_far
         self._record.seconds, self._record.tokens = spent.seconds, int(spent.tokens)
         self._record.save()
 
-    def _write_board(self) -> dict[str, Any]:
+    def _write_board(self, at_end: bool = False) -> dict[str, Any]:
+        """The scoreboard of what is measured so far; a verdict is given at the climb's end, and not before."""
         board = build_board(
             self._bench.root,
             self._project,
@@ -269,5 +276,7 @@ class Climb:
         board["retrieval"] = self._record.retrieval
         board["learning_curve"] = self._record.learning_curve
         board["learning_gain"] = self._record.learning_gain
+        if not at_end:
+            board["verdict"] = None
         write_board(self._bench.root, board)
         return board

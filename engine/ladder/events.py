@@ -45,6 +45,19 @@ class Chosen(Event):
 
 
 @dataclass(frozen=True)
+class RungProgress(Event):
+    """How far the rung that goes on is. `rungs` are all that the climb measures; `total` is None while unknown."""
+
+    type = "rung_progress"
+    rung: str
+    rungs: list[str]
+    done: int
+    total: int | None
+    unit: str
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
 class Skipped(Event):
     """A rung was not climbed."""
 

@@ -13,8 +13,11 @@ def climb_prompt(bench: Bench) -> Trial:
     every pair would cost their product and seldom find another winner.
     """
     by_system = instruction_variants(bench.project)
-    first = bench.choose(by_system)
-    by_shots = example_variants(bench.project, first.spec, len(bench.pool.examples))
+    num_examples = len(bench.pool.examples)
+    # As many as with any instructions; the one without examples is answered by then.
+    later = len(example_variants(bench.project, by_system[0], num_examples)) - 1
+    first = bench.choose(by_system, bench.answers_of(later))
+    by_shots = example_variants(bench.project, first.spec, num_examples)
     best = bench.choose(by_shots)
     notes = dict.fromkeys(note for note in (first.note, best.note) if note)
     why = "; ".join([f"best of {len(by_system) + len(by_shots) - 1} variants", *notes])

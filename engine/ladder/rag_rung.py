@@ -39,8 +39,9 @@ class RagFindings:
 def climb_rag(bench: Bench, prompt: CandidateSpec | None) -> Trial:
     """The best way of showing passages; `prompt` is the prompt rung's best, whose examples are tried beside them."""
     variants = _distinct(bench, rag_variants(bench.project, prompt))
-    best = bench.choose(variants)
-    if prompt is not None and prompt.few_shot.k:
+    with_examples = prompt is not None and prompt.few_shot.k > 0
+    best = bench.choose(variants, bench.answers_of(1) if with_examples else 0)
+    if prompt is not None and with_examples:
         best = bench.choose([best.spec, best.spec.model_copy(update={"few_shot": prompt.few_shot})])
     why = "; ".join([f"best of {len(variants)} settings", *([best.note] if best.note else [])])
     bench.report(Chosen("rag", best.spec.label, best.candidate, why))

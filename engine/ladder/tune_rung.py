@@ -57,6 +57,7 @@ def climb_tune(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[]
             bench.report(Warned("The tune rung's further recipes were not run", why))
             break
         bench.answerer.models.unload()
+        bench.meter.expect(len(bench.validation) + len(bench.held_out))
         folder = finished_run(bench, with_runs_named(recipe, bench.root), should_stop)
         found.runs.append(folder)
         if method_of(recipe.method).task != "SEQ_CLS":
@@ -194,6 +195,7 @@ def _wait(bench: Bench, folder: RunFolder, should_stop: Callable[[], str | None]
         if state.total_steps and state.step != shown:
             shown = state.step
             bench.report(Phase("train", state.step, state.total_steps, "steps"))
+            bench.meter.train(state.step, state.total_steps, state.seconds_left())
         if asked is None and (asked := should_stop()) is not None and is_locked(folder.lock):
             request(folder, "stop", "climb")
         if not moved:

@@ -57,7 +57,9 @@ def gather_facts(
     )
     evidence = _evidence(board, _reading(measured, project))
     advice = advise(project.situation.wants, data, MachineFacts(dict(fits or {})), evidence, project.target)
-    if evidence.verdict is None:
+    if board and board.get("verdict") is None:
+        advice = []  # A climb goes on, or was broken off: nothing follows from half of it.
+    elif evidence.verdict is None:
         short = [Advice("more_examples", HOLD_OUT_MORE, note) for note in reach_notes(root, project)]
         advice = [*short, *advice]
     return Facts(rows, looks, documents, board, measured, advice)

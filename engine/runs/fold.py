@@ -70,6 +70,8 @@ class RunState:
     phase_total: int | None = None
     phase_unit: str | None = None
     phase_marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=PACE_MARKS))
+    # Of a climb: the newest word on the rung that goes on.
+    rung: dict[str, Any] = field(default_factory=dict)
     time_left: TimeLeft = field(default_factory=TimeLeft)
     tokens: int | None = None
     host: str = ""
@@ -170,6 +172,7 @@ def _queued(state: RunState, event: dict[str, Any]) -> None:
     _end_sitting(state, state.last_active)
     state.status = "queued"
     state.result = {}
+    state.rung = {}
     state.phase_marks.clear()
     state.ended = None
     state.waits_for = waits_for(event)
@@ -208,6 +211,10 @@ def _phase(state: RunState, event: dict[str, Any]) -> None:
     state.phase_unit = event.get("unit")
     if name == "train" and state.phase_total is not None:
         state.total_steps = int(state.phase_total)
+
+
+def _rung_progress(state: RunState, event: dict[str, Any]) -> None:
+    state.rung = event
 
 
 def _scheduled(state: RunState, event: dict[str, Any]) -> None:
@@ -337,6 +344,7 @@ _HANDLERS = {
     "started": _started,
     "phase": _phase,
     "schedule": _scheduled,
+    "rung_progress": _rung_progress,
     "step": _step,
     "evaluation": _evaluation,
     "probe": _probe,

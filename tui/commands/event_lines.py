@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.runs.fold import RunState, waits_for
+from tui.climb_text import progress_words
 from tui.phase_text import amount, download_line
 from tui.text import duration, figure, gibibytes, one_line, printable
 
@@ -24,6 +25,8 @@ def status_line(state: RunState) -> str:
         return f"waits for {printable(state.waits_for)}"
     if state.phase == "download":
         return f"download {download_line(state)}"
+    if state.rung:
+        return f"{progress_words(state.rung)} · {_doing(state)}"
     if state.phase not in ("", "train") and state.phase_total:
         return f"{state.phase} {amount(state.phase_done, state.phase_total, state.phase_unit)}"
     if not state.step:
@@ -36,6 +39,13 @@ def status_line(state: RunState) -> str:
         parts.append(f"{curve.last:,.0f} tok/s")
     parts.append(f"left {duration(state.seconds_left())}")
     return " · ".join([*parts, state.status] if state.status != "running" else parts)
+
+
+def _doing(state: RunState) -> str:
+    """What a climb does right now, behind how far its rung is."""
+    if state.phase_total:
+        return f"{state.phase} {amount(state.phase_done, state.phase_total, state.phase_unit)}"
+    return f"{state.phase} {state.phase_unit or ''}".strip()
 
 
 def _step(event: Event, state: RunState) -> str:
@@ -188,6 +198,7 @@ _WORDS: dict[str, Callable[[Event, RunState], str]] = {
     "tried": _tried,
     "scored": _tried,
     "chosen": lambda event, state: f"{event.get('rung')}  {event.get('label')}  {event.get('why')}",
+    "rung_progress": lambda event, state: progress_words(event),
     "skipped": lambda event, state: f"{event.get('rung')}  {event.get('why')}",
     "rung_failed": lambda event, state: f"{event.get('rung')}  {_said(event, state)}",
     "decided": _decided,

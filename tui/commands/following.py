@@ -19,9 +19,13 @@ class EventPrinter:
 
     def __init__(self, write: Callable[[str], None], *, step_seconds: float, memory_seconds: float = 30.0) -> None:
         self._write = write
-        self._intervals = {"step": step_seconds, "memory": memory_seconds, "phase": max(1.0, step_seconds)}
+        self._intervals = {
+            "step": step_seconds, "memory": memory_seconds, "phase": max(1.0, step_seconds),
+            "rung_progress": max(5.0, step_seconds),
+        }  # fmt: skip
         self._shown_at: dict[str, float] = {}
-        self._phase = ""
+        # Of a type that tells how far something is: what it was last.
+        self._about: dict[str, str] = {}
 
     def __call__(self, events: list[dict[str, Any]], state: RunState) -> None:
         for event in events:
@@ -33,8 +37,9 @@ class EventPrinter:
         interval = self._intervals.get(kind)
         if interval is None:
             return True
-        if kind == "phase" and event.get("name") != self._phase:
-            self._phase = str(event.get("name"))
+        about = str(event.get("name") or event.get("rung") or "")
+        if kind in ("phase", "rung_progress") and about != self._about.get(kind):
+            self._about[kind] = about
         elif event.get("time", 0.0) - self._shown_at.get(kind, float("-inf")) < interval:
             return False
         self._shown_at[kind] = event.get("time", 0.0)

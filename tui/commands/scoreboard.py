@@ -21,16 +21,28 @@ def run(args: argparse.Namespace) -> int:
     from engine.ladder.board import read_board
     from engine.ladder.board_words import headline_of, held_out_words
     from engine.ladder.break_even import break_even_lines
+    from engine.ladder.climb_state import read_climb
     from engine.ladder.report import gain_lines, judge_sentence
     from engine.probe.forgot import forgot_words
+    from tui.climb_text import climb_headline, has_verdict, rung_lines
     from tui.commands.project import current_root
 
     root = current_root()
     if args.refreeze is not None:
         return _refreeze(args.refreeze)
-    board = read_board(root)
+    board, climb = read_board(root), read_climb(root)
+    if not has_verdict(board, climb):
+        board |= {"verdict": None}
     if args.json:
         print_json(board)
+        return 0
+    if board["verdict"] is None:
+        print(climb_headline(climb))
+        for line in rung_lines(climb) if climb is not None else []:
+            print(f"  {line}")
+        print()
+    if not board["scoreboard"]:
+        print("Nothing is measured on the held-out examples yet.")
         return 0
     print_rows(board["scoreboard"])
     print(f"\n{board['metric']} on {held_out_words(board)}")
@@ -46,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         for row in board["scoreboard"]:
             if row.get("judge"):
                 print(f"  {row['candidate']}: {row['judge']['words']}")
+    if board["verdict"] is None:
+        return 0
     print(f"verdict: {board['verdict']['rung']}\n{headline_of(board['verdict'])}.")
     for reason in board["verdict"]["reasons"]:
         print(f"  {printable(reason)}")

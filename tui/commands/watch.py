@@ -8,6 +8,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
 from engine.runs.fold import RunState, apply
+from engine.runs.folder import RunFolder
 from engine.runs.reader import EventTail, RunReader
 from tui.commands.event_lines import status_line
 from tui.commands.following import EventPrinter, follow
@@ -19,8 +20,9 @@ from tui.text import printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `rung watch` takes."""
     parser.add_argument(
-        "run", metavar="RUN", nargs="?", default="last", help="a run's id, a unique part of it, its folder, or last"
-    )
+        "run", metavar="RUN", nargs="?", default="last",
+        help="a run's id, a unique part of it, its folder, or last; or climb, for the project's climb",
+    )  # fmt: skip
     parser.add_argument("--replay", metavar="EVENTS", type=Path, help="show a recorded events.jsonl instead of a run")
     parser.add_argument("--json", action="store_true", help="print each event as one JSON line")
     parser.add_argument("--screen", action="store_true", help="open the Run screen")
@@ -34,9 +36,7 @@ def run(args: argparse.Namespace) -> int:
         return open_run_screen(args.run, args.replay)
     if args.replay is not None:
         return _replay(args.replay, as_json=args.json)
-    from tui.commands.project import wanted_run
-
-    reader = RunReader(wanted_run(args.run))
+    reader = RunReader(_wanted(args.run))
     progress = Progress()
     show = _print_json_lines if args.json else EventPrinter(_line_over(progress), step_seconds=0.0)
     for state in follow(reader, show):
@@ -44,6 +44,19 @@ def run(args: argparse.Namespace) -> int:
             progress.status(status_line(state))
     progress.close()
     return _end(reader.status(), reader.state, as_json=args.json)
+
+
+def _wanted(name: str) -> RunFolder:
+    """The run, or the project's climb, which is followed as a run is."""
+    from engine.ladder.launch import climb_folder
+    from tui.commands.project import current_root, wanted_run
+
+    if name != "climb":
+        return wanted_run(name)
+    folder = climb_folder(current_root())
+    if not folder.events.exists():
+        raise EngineError("This project has no climb yet", hint="rung climb begins one")
+    return folder
 
 
 def _replay(path: Path, *, as_json: bool) -> int:

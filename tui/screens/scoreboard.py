@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.errors import EngineError
+from engine.ladder.climb_state import ClimbReader, ClimbState
+from tui.climb_text import climb_headline, has_verdict, rung_lines
 from tui.screens.base import RungScreen
 from tui.screens.scoreboard_examples import ExamplesScreen
 from tui.screens.scoreboard_lines import candidate_lines, head_line, pair_line, verdict_lines
@@ -24,6 +27,8 @@ NOTHING_YET = (
 
 
 READING = "Reading the scoreboard …"
+NOT_YET = "Nothing is measured on the held-out examples yet: a rung's first score comes when its variants are tried."
+LOOK_SECONDS = 1.0
 
 
 def read_scoreboard(root: Path) -> dict[str, Any] | EngineError:
@@ -51,10 +56,13 @@ class ScoreboardScreen(RungScreen):
     def __init__(self) -> None:
         super().__init__()
         self.opening = True
+        self._climb: ClimbState | None = None
+        self._looking = False
         self._board: dict[str, Any] = {}
         self._empty = READING
 
     def compose_body(self) -> ComposeResult:
+        yield TextPanel(id="climb")
         yield Static(READING, id="nothing", markup=False)
         with VerticalScroll(id="board", can_focus=False):
             yield TextPanel(id="head")
@@ -64,36 +72,69 @@ class ScoreboardScreen(RungScreen):
 
     def on_mount(self) -> None:
         self.set_where("scoreboard")
+        self._reader = ClimbReader(self.rung.root)
+        self._clock = self.set_interval(LOOK_SECONDS, self._look)
+        self.query_one("#climb").display = False
+        self.query_one("#climb").border_title = "Climb"
         self.query_one("#board").display = False
         self.query_one("#candidates").border_title = "Candidates"
         self.query_one("#pairs").border_title = "Differences, p corrected for their number"
         self.query_one("#verdict").border_title = "Verdict"
 
     def on_screen_resume(self) -> None:
+        self._clock.resume()
         self.action_read()
 
+    def on_screen_suspend(self) -> None:
+        self._clock.pause()
+
     def show_ladder(self) -> None:
+        """The ladder has changed, so has the scoreboard."""
         super().show_ladder()
-        self._show()
+        if not self.opening:
+            self.action_read()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show)
 
     def action_read(self) -> None:
-        """Read the scoreboard in a thread."""
-        root = self.rung.root
-        self.rung.errand(lambda: read_scoreboard(root), self._read)
+        """Read the scoreboard and the climb in a thread."""
+        root, reader = self.rung.root, self._reader
+        self.rung.errand(lambda: (read_scoreboard(root), reader.look()), self._read)
 
-    def _read(self, found: dict[str, Any] | EngineError) -> None:
+    def _look(self) -> None:
+        """Look how far the climb is."""
+        if self._looking or self.opening:
+            return
+        self._looking = True
+        self.rung.errand(self._reader.look, self._looked)
+
+    def _looked(self, climb: ClimbState | None) -> None:
+        self._looking = False
+        if climb != self._climb and self.is_mounted:
+            over = self._climb is not None and climb is not None and climb.status != self._climb.status
+            self._climb = climb
+            self._show()
+            if over:
+                self.action_read()
+
+    def _read(self, both: tuple[dict[str, Any] | EngineError, ClimbState | None]) -> None:
+        found, self._climb = both
         self._board = found if isinstance(found, dict) else {}
         self._empty = NOTHING_YET if isinstance(found, dict) else f"The scoreboard can't be read.\n\n{found}"
-        self._show()
         self.opened()
+        self._show()
 
     def _show(self) -> None:
         rows = self._board.get("scoreboard") or []
+        decided = has_verdict(self._board, self._climb)
+        self._show_climb(decided)
         nothing = self.query_one("#nothing", Static)
         nothing.display = not rows
         self.query_one("#board").display = bool(rows)
         if not rows:
-            nothing.update(printable(self._empty))
+            going = self._climb is not None and self._climb.going
+            nothing.update(NOT_YET if going and not self.opening else printable(self._empty))
             return
         width = self.size.width - (0 if self.has_class("-narrow") else 28) - 6
         marks = self.rung.glyphs
@@ -102,13 +143,25 @@ class ScoreboardScreen(RungScreen):
             self.query_one("#candidates", OptionList),
             [Option(candidate_lines(self._board, row, marks, width), id=str(row["candidate"])) for row in rows],
         )
-        self.query_one("#verdict", TextPanel).put(verdict_lines(self._board))
+        verdict = self.query_one("#verdict", TextPanel)
+        verdict.display = decided
+        verdict.put(verdict_lines(self._board))
         pairs = self.query_one("#pairs", OptionList)
         pairs.display = bool(self._board["pairs"])
         _fill(pairs, [Option(pair_line(self._board, pair, width)) for pair in self._board["pairs"]])
         if self.focused is None:
             self.query_one("#candidates").focus()
         self.refresh_bindings()
+
+    def _show_climb(self, decided: bool) -> None:
+        """How far a climb is that has no verdict yet; nothing where there is one, or never was a climb."""
+        panel, climb = self.query_one("#climb", TextPanel), self._climb
+        wanted = (climb is not None and (climb.going or climb.broken_off)) or bool(self._board)
+        panel.display = wanted and not decided and not self.opening
+        lines = [Content.styled(climb_headline(climb), "bold")]
+        if climb is not None:
+            lines += [Content(line) for line in rung_lines(climb, self.rung.glyphs)]
+        panel.put(Content("\n").join(lines))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides the examples where there are no two candidates."""

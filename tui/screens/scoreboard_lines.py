@@ -9,6 +9,7 @@ from engine.ladder.board_words import headline_of, held_out_words
 from engine.ladder.break_even import break_even_lines
 from engine.ladder.report import gain_lines
 from engine.probe.forgot import forgot_words
+from tui.climb_text import NO_VERDICT
 from tui.glyphs import Glyphs
 from tui.text import figure, one_line, printable, score
 from tui.widgets.interval_bar import interval_bar, scale_of
@@ -108,8 +109,13 @@ def pair_line(board: Mapping[str, Any], pair: Mapping[str, Any], width: int) -> 
 
 
 def verdict_lines(board: Mapping[str, Any]) -> Content:
-    """The verdict in bold, then a line for each reason, for what judgments have taught, and for a training's return."""
-    verdict = board.get("verdict") or {}
+    """The verdict in bold, then a line for each reason, for what judgments have taught, and for a training's return.
+
+    Of a climb before its end: that there is none yet.
+    """
+    verdict = board.get("verdict")
+    if verdict is None:
+        return Content.styled(NO_VERDICT, "bold")
     said = f"{headline_of(verdict)}."
     reasons: Sequence[str] = verdict.get("reasons") or []
     further = [*gain_lines(board.get("gains") or []), *break_even_lines(board)]

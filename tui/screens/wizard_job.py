@@ -10,6 +10,7 @@ from engine.runs.fold import RunState
 from engine.runs.folder import RunFolder
 from engine.runs.lock import is_locked
 from engine.runs.reader import RunReader
+from tui.climb_text import progress_words
 from tui.phase_text import download_line
 from tui.text import count, printable, score
 
@@ -70,9 +71,10 @@ def _progress(state: RunState) -> str:
     unit = state.phase_unit or ""
     if state.phase == "download":
         return f"download {download_line(state)}"
+    said = f"{state.phase} {unit if unit.startswith('run ') else ''}".strip() or state.status
     if state.phase_total:
-        return f"{state.phase} {count(state.phase_done)} of {count(state.phase_total)} {unit}".strip()
-    return f"{state.phase} {unit if unit.startswith('run ') else ''}".strip() or state.status
+        said = f"{state.phase} {count(state.phase_done)} of {count(state.phase_total)} {unit}".strip()
+    return f"{progress_words(state.rung)} · {said}" if state.rung else said
 
 
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {

@@ -54,6 +54,9 @@ class VerdictPage(WizardPage):
         self.say("verdict-text", verdict_lines(board))
         narrow = self.screen.has_class("-narrow")
         width = max(60, self.size.width - 4)
+        if not board["scoreboard"]:
+            self.say("rows", "")
+            return
         lines = [
             head_line(board, narrow),
             *(candidate_lines(board, row, view.marks, width) for row in board["scoreboard"]),
