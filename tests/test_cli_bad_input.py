@@ -194,7 +194,7 @@ def test_rows_that_cannot_be_used_are_reported_with_their_lines(cli: Cli, here: 
     told = cli("check", "rows.jsonl", "--model", model).out
     assert "rows.jsonl line 3: not valid JSON" in told
     assert "rows.jsonl line 4, prompt: is missing" in told
-    assert "mend these lines" in told
+    assert "mend the rows" in told
 
 
 @pytest.mark.slow

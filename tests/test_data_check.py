@@ -151,7 +151,8 @@ def test_the_command_prints_what_it_finds(file: Path, model: Path, cli: Callable
     assert ran.code == 0, ran.err
     for words in (
         "shape     question_answer", "rows      11, used 9, truncated 1", "roles     user 9, assistant 9",
-        "copies    1 exact", "look at   duplicate: line 10, the same as line 1", "look at   secret: line 8",
+        "copies    1 exact", "look at   duplicate: 1 row", "line 10: the same as line 1",
+        "look at   secret: 1 row", "line 8: ",
         "line 9, answer: is missing", "not valid JSON",
     ):  # fmt: skip
         assert words in ran.out

@@ -21,18 +21,18 @@ from engine.measure.rows import plain_words
 
 KINDS = {
     "held out": "stands in the held-out set too",
+    "secret": "has something that looks like a key",
+    "encoding": "has characters that a wrong decoding leaves",
+    "left out": "has something that the chat template doesn't write",
+    "truncated": "loses its end at max_length",
     "duplicate": "says the same as another row",
     "near duplicate": "says nearly the same as another row",
     "short answer": "has an answer of one word, or none",
-    "truncated": "loses its end at max_length",
-    "left out": "has something that the chat template doesn't write",
-    "language": "is in another language than most",
-    "encoding": "has characters that a wrong decoding leaves",
-    "secret": "has something that looks like a key",
     "labels": "is of an unbalanced set",
     "columns": "has a column that nothing is made of",
+    "language": "is in another language than most",
 }
-"""What each kind of finding says of a row."""
+"""What each kind of finding says of a row; what harms most comes first."""
 # UTF-8 read as Latin-1 or Windows-1252, the replacement character, control characters.
 _BROKEN = re.compile("[ÃÂ][\x80-\xbf]|â€|\ufffd|ï»¿|[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _MOST_LABELS = 20

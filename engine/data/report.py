@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.data.encode import Encoded, LossOn, encode, stop_ids
+from engine.data.kinds_of_problems import by_kind
 from engine.data.needs import METHOD_SHAPES
 from engine.data.read import Problem
 from engine.data.shaped import ShapedRows, learnable, read_shaped
@@ -47,7 +48,8 @@ class DataReport:
     def to_json(self) -> dict[str, Any]:
         """The report as CONTRACTS' `check DATA` prints it."""
         bins = [asdict(each) for each in length_bins(self.lengths)]
-        return asdict(self) | {"problems": [problem.to_json() for problem in self.problems], "lengths": bins}
+        problems = [problem.to_json() for problem in self.problems]
+        return asdict(self) | {"problems": problems, "lengths": bins, "kinds": by_kind(problems)}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.data.findings import KINDS, Examination, Finding, examine, turns_of
 from engine.data.hub import training_source
+from engine.data.kinds_of_problems import by_kind
 from engine.data.load import load_any
 from engine.data.read import Problem, Row, read_rows
 from engine.data.report import LoadedData, NothingUsable, with_stops
@@ -138,7 +139,8 @@ def _report(data: LoadedData, found: Examination, notes: Sequence[str]) -> dict[
     report = data.report.to_json()
     alone = ["prompts without answers: for methods that answer themselves; sft learns nothing from them"]
     said = [*report["notes"], *(alone if data.report.shape == "prompts" else []), *notes]
-    return report | asdict(found) | {"notes": said}
+    examined = asdict(found)
+    return report | examined | {"notes": said, "kinds": by_kind(report["problems"], examined["findings"])}
 
 
 def _entries(data: LoadedData, rows: Sequence[Row], findings: Sequence[Finding]) -> Iterator[Entry]:

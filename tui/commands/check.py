@@ -15,7 +15,6 @@ from tui.text import count, duration, gibibytes, printable
 if TYPE_CHECKING:
     from engine.project.schema import ProjectData
 
-MOST_SHOWN = 20
 LOSS_ON = ("assistant", "last_turn", "completion", "all")
 
 
@@ -150,17 +149,24 @@ def _print_data(report: dict[str, Any]) -> None:
         print(f"held out  {count(report['held_out'])} rows stand in the held-out set too")
     for note in report.get("notes") or []:
         print(f"note      {printable(note)}")
-    for kind, found in _by_kind(report.get("findings") or []).items():
-        first = found[0]
-        place = f"{first.get('unit', 'line')} {first['line']}, " if first["line"] else ""
-        more = f" (and {count(len(found) - 1)} more rows)" if len(found) > 1 else ""
-        print(f"look at   {kind}: {place}{printable(first['reason'])}{more}")
-    for problem in report["problems"][:MOST_SHOWN]:
-        print(f"problem   {_place(problem)}: {printable(problem['reason'])}")
-    if len(report["problems"]) > MOST_SHOWN:
-        print(f"          and {len(report['problems']) - MOST_SHOWN} more; --json lists all")
+    kinds = report["kinds"]
+    for kind in kinds:
+        _print_kind(kind)
+    if any(kind["count"] > len(kind["examples"]) for kind in kinds):
+        print("          --json lists all rows")
     if report["problems"]:
-        print("          mend these lines, or go on without them: the other rows are used")
+        print("          mend the rows that can't be used, or go on without them: the other rows are used")
+
+
+def _print_kind(kind: dict[str, Any]) -> None:
+    """A kind of problem with its number of rows, and the first of them."""
+    rows = f"{count(kind['count'])} {'row' if kind['count'] == 1 else 'rows'}"
+    if not any(example["line"] for example in kind["examples"]):
+        rows = "all rows"
+    print(f"{'problem' if kind['unused'] else 'look at':<9} {printable(kind['kind'])}: {rows}")
+    for example in kind["examples"]:
+        place = f"{_place(example)}: " if example["line"] else ""
+        print(f"          {place}{printable(example['reason'])}")
 
 
 def _place(problem: dict[str, Any]) -> str:
@@ -168,13 +174,6 @@ def _place(problem: dict[str, Any]) -> str:
     source = Path(problem.get("source") or "").name
     places = [
         f"{printable(source)} {problem.get('unit', 'line')} {problem['line']}".strip(),
-        printable(problem["field"]),
+        printable(problem.get("field") or ""),
     ]
     return ", ".join(place for place in places if place)
-
-
-def _by_kind(findings: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    kinds: dict[str, list[dict[str, Any]]] = {}
-    for finding in findings:
-        kinds.setdefault(finding["kind"], []).append(finding)
-    return kinds

@@ -14,16 +14,16 @@ PROBLEM_WORDS = "can't be used"
 # The engine's kinds of findings in words; spelled here too, so that its modules load in the worker alone.
 KIND_WORDS = {
     "held out": "in the held-out set too",
+    "secret": "looks like a key",
+    "encoding": "characters of a wrong decoding",
+    "left out": "not written whole by the template",
+    "truncated": "cut off at max_length",
     "duplicate": "the same as another row",
     "near duplicate": "nearly the same as another row",
     "short answer": "an answer of one word, or none",
-    "truncated": "cut off at max_length",
-    "left out": "not written whole by the template",
-    "language": "another language than most",
-    "encoding": "characters of a wrong decoding",
-    "secret": "looks like a key",
     "labels": "unbalanced labels",
     "columns": "a column that isn't used",
+    "language": "another language than most",
 }
 
 

@@ -15,7 +15,7 @@ from tui.widgets.wizard_page import FieldLine, Wanted, WizardPage
 if TYPE_CHECKING:
     from tui.screens.wizard_view import WizardView
 
-MOST_PROBLEMS = 8
+MOST_LINES = 12
 
 
 class DataPage(WizardPage):
@@ -96,11 +96,17 @@ def report_lines(report: Mapping[str, Any] | None, checking: bool) -> Content:
     ]
     problems = report["problems"]
     lines.append(Content.styled(f"{len(problems)} problems", "bold" if problems else ""))
-    lines += [
-        Content(printable(f"  line {each['line']}: {each['field']}: {each['reason']}"))
-        for each in problems[:MOST_PROBLEMS]
-    ]
-    if len(problems) > MOST_PROBLEMS:
+    shown = [line for kind in report["kinds"] for line in _kind_lines(kind)]
+    lines += [Content(printable(line)) for line in shown[:MOST_LINES]]
+    if len(shown) > MOST_LINES or any(kind["count"] > len(kind["examples"]) for kind in report["kinds"]):
         lines.append(Content.styled("  d shows them all, and every row with what is trained of it", "$muted"))
     lines += [Content.styled(printable(note), "$muted") for note in report["notes"]]
     return Content("\n").join(lines)
+
+
+def _kind_lines(kind: Mapping[str, Any]) -> list[str]:
+    """A kind of problem with its number of rows, and the first of them."""
+    places = [
+        f"    {each.get('unit', 'line')} {each['line']}: {each['reason']}" for each in kind["examples"] if each["line"]
+    ]
+    return [f"  {kind['kind']}: {count(kind['count'])}", *places]
