@@ -25,7 +25,7 @@ def fake_interpreter(path: Path, packages: dict[str, str], python: str = "3.12.1
 
 
 STACK = {
-    "torch": "2.11.0+cu128", "transformers": "5.17.0", "peft": "0.18.1", "trl": "1.12.0", "accelerate": "1.12.0",
+    "torch": "2.11.0+cu128", "transformers": "5.17.0", "peft": "0.19.1", "trl": "1.12.0", "accelerate": "1.12.0",
     "datasets": "4.8.1", "safetensors": "0.8.0", "pydantic": "2.12.4", "pyyaml": "6.0.3", "numpy": "2.1.0",
     "psutil": "7.0.0",
 }  # fmt: skip
