@@ -11,6 +11,7 @@ import torch
 
 from engine.data.prompts import Prompted
 from engine.errors import EngineError
+from engine.events import Event
 from engine.files import read_json_lines
 from engine.ladder import batched, local_answers
 from engine.ladder.batched import Generated, Request
@@ -134,15 +135,16 @@ def test_what_an_earlier_version_kept_is_still_known(teacher: Path, tmp_path: Pa
 
 
 def test_a_judge_and_a_model_that_revises_are_halved_too(teacher: Path, short_of_memory: Batches) -> None:
-    model = ModelSettings(name=str(teacher))
+    model, told = ModelSettings(name=str(teacher)), list[Event]()
     speaker = LocalSpeaker(
         {}, partial(load_model, model, teacher, "cpu"), load_tokenizer(model, teacher), template_args={},
-        max_new_tokens=4, temperature=0.0, batch_size=16, seed=0,
+        max_new_tokens=4, temperature=0.0, batch_size=16, seed=0, report=told.append,
     )  # fmt: skip
     talks = [[{"role": "user", "content": "x" * length}] for length in (*range(3, 20), 300)]
     replies = dict(speaker.speak(talks))
     assert sorted(replies) == list(range(18)) and replies[17].end == "no_room"
     assert max(len(batch) for batch in short_of_memory) == 16
+    assert {event.type for event in told} == {"recovered"}
 
 
 def test_a_single_answer_that_does_not_fit_is_said() -> None:

@@ -151,3 +151,11 @@ def test_a_run_of_six_steps_evaluates_before_and_after(tmp_path: Path) -> None:
     steps = [said for kind, said in left if kind == "step"]
     assert all(said is not None and said > 0 for said in steps), "also at the last step"
     assert len(state.time_left.seconds) == 6
+
+
+def test_a_damaged_schedule_is_none() -> None:
+    state = RunState()
+    for seq, (time, event) in enumerate(simulated()):
+        changed = event | {"eval_steps": 0} if event["type"] == "schedule" else event
+        apply(state, {"v": 1, "seq": seq, "time": time} | changed)
+        assert state.seconds_left() is None

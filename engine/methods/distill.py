@@ -86,7 +86,7 @@ def prepare(
                 root=root,
                 device=device,
                 seed=recipe.seed,
-                tell=partial(_tell_judged, reporter),
+                report=reporter.write,
                 before_asking=obey,
             )
         found = sort_answers(answers, _scores(answers, metric), settings, judge)
@@ -269,10 +269,6 @@ def _scores(answers: list[Answer], metric: MetricSpec | None) -> list[float | No
         else score_answer(metric, answer.text, answer.prompt.reference, answer.prompt.fields)
         for answer in answers
     ]
-
-
-def _tell_judged(reporter: Reporter, done: int, total: int) -> None:
-    reporter.write(Phase("generate", done, total, "teacher's answers judged"))
 
 
 def _tell_kept(name: str, found: Sequence[Sorted], settings: DistillSettings, reporter: Reporter) -> None:

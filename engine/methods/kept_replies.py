@@ -8,6 +8,7 @@ from engine.data.encode import encode_prompt, stop_ids
 from engine.data.shapes import Message
 from engine.endpoint import ChatDecoding, ChatEndpoint
 from engine.errors import EngineError
+from engine.events import Event
 from engine.files import append_json_line, canonical_json, cut_torn_line, read_json_lines, sha256_text
 from engine.generation import Decoding
 from engine.methods.feedback import Reply
@@ -83,6 +84,7 @@ class LocalSpeaker:
         temperature: float,
         batch_size: int,
         seed: int,
+        report: Callable[[Event], None],
     ) -> None:
         self.who = {**who, "max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
         self._load = load
@@ -91,6 +93,7 @@ class LocalSpeaker:
         self._max_new_tokens = max_new_tokens
         self._temperature = temperature
         self._batch_size = batch_size
+        self._report = report
         self._model: Any = None
 
     def speak(self, conversations: Sequence[list[Message]]) -> Numbered:
@@ -119,7 +122,7 @@ class LocalSpeaker:
         fitting.sort(key=lambda pair: -pair[0].size)
         numbers = iter([number for _, number in fitting])
         for batch in plan_batches([request for request, _ in fitting], self._batch_size):
-            for answer in answer_within_memory(self._answer, batch):
+            for answer in answer_within_memory(self._answer, batch, self._report):
                 text = answer_text(self._tokenizer, answer.ids)
                 yield next(numbers), Reply(text, "end" if answer.stop_reason == "end" else "length")
 

@@ -226,6 +226,7 @@ class PairMaking:
             temperature=temperature,
             batch_size=self._settings.batch_size,
             seed=recipe.seed,
+            report=self._reporter.write,
         )
 
     def _judge_speaker(self) -> Speaker:
@@ -244,6 +245,7 @@ class PairMaking:
             temperature=0.0,
             batch_size=self._settings.batch_size,
             seed=self._recipe.seed,
+            report=self._reporter.write,
         )
 
     def _phase(self, done: int, total: int, unit: str) -> None:

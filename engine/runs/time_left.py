@@ -40,7 +40,8 @@ class TimeLeft:
         elif kind not in _BEGINS:
             return
         if kind == "schedule":
-            self.plan = event
+            every = [value for name, value in event.items() if name.endswith("_steps")]
+            self.plan = event if all(value is None or value > 0 for value in every) else {}
         elif kind == "resumed":
             self.step = int(event["from_step"])
             for known in self.seconds.values():
