@@ -24,8 +24,7 @@ CHECKED := engine tui recipes rung.py
 # the same in both.
 LOWEST := build/lowest
 LOWEST_TESTS ?= tests/test_methods_*.py tests/test_adapter_kinds.py tests/test_bottleneck.py tests/test_masks.py \
-	tests/test_training.py tests/test_recovery.py tests/test_probe.py tests/test_precision.py \
-	tests/test_weights_move.py tests/test_trl_arguments.py
+	tests/test_training.py tests/test_trl_arguments.py
 SITE := import sysconfig; print(sysconfig.get_path('purelib'))
 
 .PHONY: demo test accept lowest lint quick format install install-test clean

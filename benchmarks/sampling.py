@@ -26,7 +26,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     args = parser.parse_args()
     torch.manual_seed(0)
-    logits = torch.randn(args.rows, args.vocabulary, device=args.device) * 3
+    # As a model's: the n-th likeliest token has a probability like n to the power of -1.5.
+    ranks = torch.stack([torch.randperm(args.vocabulary) for _ in range(args.rows)])
+    logits = (-1.5 * (ranks + 1.0).log()).to(args.device)
     randoms = [torch.Generator().manual_seed(row) for row in range(args.rows)]
     name = torch.cuda.get_device_name() if args.device != "cpu" else f"CPU, {torch.get_num_threads()} threads"
     print(f"{args.rows} rows, vocabulary {args.vocabulary:,}, {name}")

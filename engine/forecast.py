@@ -153,7 +153,7 @@ def forecast_memory(
         "logits": logits,
         # The forgetting meter reads where no gradient and no activation is held; what it takes more than those counts.
         "probe": max(0, probe - step),
-        "allocator": 0 if on_gpu else _heap(shape, recipe, rows * length, activations + logits, heap),
+        "allocator": 0 if on_gpu else _heap(shape, recipe, rows * length, max(activations + logits, probe), heap),
     }
 
 

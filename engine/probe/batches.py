@@ -36,8 +36,9 @@ def plan_batches(spans: Sequence[tuple[int, int]], vocabulary: int, most: int) -
 def peak_bytes(vocabulary: int, size: int) -> int:
     """Bytes of what a reading holds at the most beside the model, whose numbers take `size` bytes.
 
-    A batch's logits, a chunk of them as probabilities, and what the base says of its own answers.
+    A batch's logits, a chunk of them as probabilities, and what the base says of its own answers: two bytes a number,
+    twice while it is written to its file.
     """
     logits = max(MAX_PASSAGE_TOKENS * vocabulary, min(LOGIT_ENTRIES, _MOST_TOKENS * vocabulary))
     kept = min(KEPT_ENTRIES, KL_PROMPTS * ANSWER_TOKENS * vocabulary)
-    return logits * size + 3 * 4 * min(CHUNK_ENTRIES, MAX_PASSAGE_TOKENS * vocabulary) + 2 * kept
+    return logits * size + 3 * 4 * min(CHUNK_ENTRIES, MAX_PASSAGE_TOKENS * vocabulary) + 2 * 2 * kept
