@@ -16,7 +16,7 @@ from engine.runs.lock import is_locked
 from tests.on_screen import NARROW, THREE_RUNS, WIDE, project, shown, until
 from tests.tiny import make_tiny_model
 from tui.app import RungApp
-from tui.screens.dialogs import ChoiceDialog, ErrorPanel
+from tui.screens.dialogs import ChoiceDialog
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.welcome import WelcomeScreen, begin_demo, doctor_line
@@ -95,8 +95,8 @@ async def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, FolderDialog))
         app.screen.query_one("#folder", Input).value = str(tmp_path)
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ErrorPanel))
-        assert "n makes a new one" in shown(app)
+        await until(pilot, lambda: "n makes a new one" in shown(app))
+        assert isinstance(app.screen, FolderDialog) and app.screen.query_one("#folder", Input).value == str(tmp_path)
 
 
 async def test_a_new_project_is_made_and_entered(tmp_path: Path) -> None:
@@ -119,6 +119,45 @@ async def test_a_new_project_is_made_and_entered(tmp_path: Path) -> None:
         await until(pilot, lambda: app.root == (tmp_path / "mine").resolve())
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
     assert (tmp_path / "mine" / "recipes" / "sft.yaml").exists()
+
+
+WRONG_ANSWERS = [
+    ("folder", "", "Name a new folder"),
+    ("folder", "filled", "is not empty"),
+    ("folder", "filled/rows.jsonl", "is a file"),
+    ("model", "", "Name a model"),
+    ("model", "./nowhere", "There is no model folder"),
+    ("model", "filled", "config.json"),
+    ("train", "nowhere.jsonl", "There is no file"),
+    ("train", "filled/broken.json", "broken.json"),
+]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize(("field", "typed", "said"), WRONG_ANSWERS)
+async def test_a_wrong_answer_is_told_in_the_form_and_what_was_typed_stays(
+    tmp_path: Path, field: str, typed: str, said: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "filled").mkdir()
+    (tmp_path / "filled" / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 30)
+    (tmp_path / "filled" / "broken.json").write_text("[{")
+    monkeypatch.chdir(tmp_path)
+    app = RungApp(tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: offered(app))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, NewProjectDialog))
+        form = app.screen
+        texts = {"folder": "mine", "model": "pocket", "train": "filled/rows.jsonl", field: typed}
+        for name, text in texts.items():
+            form.query_one(f"#{name}", Input).value = text
+        await pilot.press("enter")
+        await until(pilot, lambda: said in " ".join(shown(app).split()))
+        assert app.screen is form and form.query_one(".asked.-wrong Input", Input).id == field
+        assert {name: form.query_one(f"#{name}", Input).value for name in texts} == texts
+        assert app.focused is form.query_one(f"#{field}") and not (tmp_path / "mine").exists()
+        await pilot.press("x")
+        assert not form.query(".asked.-wrong"), "another text, and nothing is said of it yet"
 
 
 def test_a_demo_that_is_there_is_opened_and_not_started_again(tmp_path: Path) -> None:

@@ -10,11 +10,14 @@ Where a figure comes from:
 - In full, billions of weights: TRL's and the papers' own; 1e-5 for examples, 1e-6 for pairs and rewards.
 - Below 50 million weights an update of the usual size changes too little in a few hundred steps. Measured with the
   pocket model (3.1 million weights, one epoch, batches of 8), validation figure and general perplexity (2.558 before):
-  `sft` adapter 3e-3: docs/log.md. In full 1e-5: loss 6.75 to 6.09; 3e-4: 0.62; 1e-3: 0.099, general 2.68.
+  `sft` adapter 3e-3: docs/log.md. In full, loss 6.75 before: 1e-5 6.09; 3e-4 0.62; 1e-3 0.099, general 2.68; 3e-3
+  0.023, general 5.27.
   `cpt` adapter, loss 1.146 before: 2e-4 1.116; 1e-3 0.915, general 2.69; 3e-3 0.857, general 2.96.
   `kto` adapter, margin: 5e-6 .0006; 1e-4 .014; 3e-4 .066, general 2.59; 1e-3 1.06, but general 3.55.
-  `dpo` adapter 3e-4, `reward` 3e-3, `grpo` 1e-3: the demo's, docs/log.md. Not measured, by their likeness: `distill` as
-  `sft`, `constitution` as `dpo`, `rloo` as `grpo`; in full a tenth to a third of the adapter's.
+  `orpo` adapter, loss of the preferred answer: 3e-4 1.083; 1e-3 0.595, general 2.94; 3e-3 0.505, general 3.08.
+  `dpo` adapter, margin: 3e-4 .040, general 2.58. In full: 1e-5 .011; 3e-5 .032; 1e-4 .112, general 2.61.
+  `reward` 3e-3, `grpo` 1e-3: the demo's, docs/log.md. Not measured, by their likeness: `distill` as `sft`,
+  `constitution` as `dpo`, `rloo` as `grpo`, `kto` in full as `dpo`; else in full a tenth to a third of the adapter's.
 """
 
 from dataclasses import dataclass
@@ -42,9 +45,9 @@ RATES: dict[str, Rates] = {
     "sft": Rates(2e-4, 1e-5, 3e-3, 1e-3, 2.0, _EXAMPLES),
     "cpt": Rates(1e-4, 1e-5, 1e-3, 3e-4, 2.0, "text is learned more gently than answers"),
     "distill": Rates(2e-4, 1e-5, 3e-3, 1e-3, 2.0, _EXAMPLES),
-    "dpo": Rates(5e-6, 1e-6, 3e-4, 3e-5, 1.0, _PAIRS),
-    "constitution": Rates(5e-6, 1e-6, 3e-4, 3e-5, 1.0, _PAIRS),
-    "kto": Rates(5e-6, 1e-6, 3e-4, 3e-5, 1.0, _PAIRS),
+    "dpo": Rates(5e-6, 1e-6, 3e-4, 1e-4, 1.0, _PAIRS),
+    "constitution": Rates(5e-6, 1e-6, 3e-4, 1e-4, 1.0, _PAIRS),
+    "kto": Rates(5e-6, 1e-6, 3e-4, 1e-4, 1.0, _PAIRS),
     "orpo": Rates(2e-5, 5e-6, 1e-3, 1e-4, 1.0, "it learns answers too, so the steps are larger than in dpo"),
     "reward": Rates(1e-4, 1e-5, 3e-3, 3e-4, 1.0, "a new head is learned with the adapter"),
     "grpo": Rates(1e-5, 1e-6, 1e-3, 1e-4, 1.0, _REWARDS),

@@ -190,21 +190,18 @@ class AdaptersScreen(RungScreen):
     def _ask_where(self, *, merged: bool) -> None:
         from tui.screens.welcome_dialogs import FolderDialog
 
-        chosen, root, app = self._chosen(), self.rung.root, self.rung
+        chosen, root, python = self._chosen(), self.rung.root, self.rung.worker_python
         if chosen is None:
             return
         run = _run_of(chosen)
 
-        def go(folder: str | None) -> None:
-            if folder is not None:
-                to = root / Path(folder).expanduser()
-                python = app.worker_python
-                self._do(lambda: export_errand(root, run, to=to, merged=merged, python=python))
+        def go(folder: Path) -> Errand:
+            return export_errand(root, run, to=root / folder, merged=merged, python=python)
 
         title = "Merge into its base" if merged else "Export"
         question = f"{run.id} goes into a new or empty folder:"
         folder = str(default_target(Path(), run, merged))
-        self.app.push_screen(FolderDialog(title, question, folder, "Merge" if merged else "Export"), go)
+        self.app.push_screen(FolderDialog(title, question, folder, "Merge" if merged else "Export", go, self._begin))
 
     def action_combine(self) -> None:
         """The marked adapters' weighted sum, as a run of its own."""

@@ -16,7 +16,7 @@ from tui import run_actions
 from tui.screens.base import RungScreen
 from tui.screens.dialogs import ChoiceDialog
 from tui.screens.welcome_choices import DEMOS, Offer, first_enabled, look_around, options
-from tui.screens.welcome_dialogs import FolderDialog, NewProjectAnswers, NewProjectDialog
+from tui.screens.welcome_dialogs import FolderDialog, NewProjectDialog, make_project
 from tui.text import gibibytes, printable
 from tui.widgets.text_panel import TextPanel
 
@@ -109,35 +109,14 @@ class WelcomeScreen(RungScreen):
 
     def action_new(self) -> None:
         """Make a project of the user's own."""
-        self.app.push_screen(NewProjectDialog(), self._make)
+        self.app.push_screen(NewProjectDialog("New project", "Make it", make_project, self._made))
 
     def action_open_folder(self) -> None:
         """Open a project by its folder."""
-        question = "The folder that holds rung.yaml:"
-        self.app.push_screen(FolderDialog("Open a project", question, f"{self.rung.root}/", "Open"), self._open)
-
-    def _open(self, folder: str | None) -> None:
-        if folder is None:
-            return
-        root = Path(folder).expanduser()
-        if is_project(root):
-            self.rung.open_project(root)
-        else:
-            self.rung.show_error(EngineError(f"{root} is not a project", "it has no rung.yaml", "n makes a new one"))
-
-    def _make(self, answers: NewProjectAnswers | None) -> None:
-        if answers is None:
-            return
-
-        def make() -> tuple[Path, list[str]]:
-            from engine.project.new import write_new_project
-
-            train = Path(answers.train).expanduser() if answers.train else None
-            made = write_new_project(Path(answers.folder), answers.model, train)
-            return made.root, [*made.warnings, *made.notes]
-
-        self.notify("Making the project …", markup=False, timeout=3)
-        self.rung.errand(make, self._made)
+        question, folder = "The folder that holds rung.yaml:", f"{self.rung.root}/"
+        self.app.push_screen(
+            FolderDialog("Open a project", question, folder, "Open", checked_project, self.rung.open_project)
+        )
 
     def _made(self, made: tuple[Path, list[str]]) -> None:
         root, notes = made
@@ -148,19 +127,22 @@ class WelcomeScreen(RungScreen):
     def _ask_demo(self, kind: str) -> None:
         question = f"A new folder for the demo: {DEMOS[kind]}. Its recipe starts at once."
         default = str(self.rung.root / f"rung-demo-{kind}")
+        python = self.rung.worker_python
         self.app.push_screen(
-            FolderDialog(f"Demo {kind}", question, default, "Start"), lambda folder: self._start_demo(kind, folder)
+            FolderDialog(
+                f"Demo {kind}", question, default, "Start", lambda root: begin_demo(kind, root, python), self._begun
+            )
         )
-
-    def _start_demo(self, kind: str, folder: str | None) -> None:
-        if folder is None:
-            return
-        root, python = Path(folder).expanduser(), self.rung.worker_python
-        self.notify("Making the demo project and starting its recipe …", markup=False, timeout=6)
-        self.rung.errand(lambda: begin_demo(kind, root, python), self._begun)
 
     def _begun(self, begun: tuple[Path, RunFolder | None]) -> None:
         self.rung.open_project(*begun)
+
+
+def checked_project(root: Path) -> Path:
+    """The folder, if it is a project. Raises EngineError."""
+    if not is_project(root):
+        raise EngineError(f"{root} is not a project", "it has no rung.yaml", "n makes a new one")
+    return root
 
 
 def begin_demo(kind: str, root: Path, python: str | None, model: str = "pocket") -> tuple[Path, RunFolder | None]:

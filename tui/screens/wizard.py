@@ -23,13 +23,13 @@ from tui.screens.wizard_fetch import FetchWatch, begin_fetch
 from tui.screens.wizard_job import JobWatch, climb_going_on
 from tui.screens.wizard_trial import Trial, TrialBench, TrialSaid, prepare_trial
 from tui.screens.wizard_view import Machine, WizardView, read_view
-from tui.screens.wizard_work import Edits, recipe_text, save_edits, wizard_errands
+from tui.screens.wizard_work import Edits, Refused, recipe_text, save_edits, wizard_errands
 from tui.text import printable
 from tui.widgets.text_panel import TextPanel
 from tui.widgets.wizard_data import DataPage
 from tui.widgets.wizard_job_panel import JobPanel
 from tui.widgets.wizard_model import ModelPage
-from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage
+from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage, error_line
 from tui.widgets.wizard_prompt import PromptPage
 from tui.widgets.wizard_rag import RagPage
 from tui.widgets.wizard_situation import SituationPage
@@ -153,10 +153,18 @@ class WizardScreen(RungScreen):
         self.opened()
 
     def on_edited(self, message: Edited) -> None:
-        self._edits.put(message.where, message.field, message.value)
-        if message.where == "drafts":
-            self._state = replace(self._state, drafts={**self._state.drafts, message.field: message.value})
+        if message.where == "drafts" and not self._draft(message.field, message.value):
+            return
+        self._edits.put(message.where, message.field, message.value, message.origin)
         self._save()
+
+    def _draft(self, field: str, text: str) -> bool:
+        """Keep a text that is no setting, or let go of it; gives whether that is a change."""
+        drafts = {name: each for name, each in self._state.drafts.items() if name != field}
+        drafts |= {field: text} if text else {}
+        changed = drafts != self._state.drafts
+        self._state = replace(self._state, drafts=drafts)
+        return changed
 
     def _save(self, first: bool = False) -> None:
         """Write what was changed, in a thread, then read everything anew; changes meanwhile wait for the next turn."""
@@ -166,23 +174,23 @@ class WizardScreen(RungScreen):
         root, state, machine, file = self._root, self._state, self._machine, self._recipe_file
         edits = self._edits.take()
 
-        def call() -> WizardView | EngineError:
-            try:
-                save_edits(root, edits, state, file)
-                return read_view(root, state, machine)
-            except EngineError as error:
-                return error
+        def call() -> tuple[WizardView, list[Refused]]:
+            refused = save_edits(root, edits, state, file)
+            return read_view(root, state, machine), refused
 
-        self.rung.errand(call, self._saved)
+        self.rung.errand(call, self._saved, refused=self._not_saved)
 
-    def _saved(self, result: WizardView | EngineError) -> None:
+    def _not_saved(self, error: EngineError) -> None:
         self._saving = False
-        if isinstance(result, EngineError):
-            if self._view is None:
-                self._unreadable(result)
-            else:
-                self.rung.show_error(result)
-            return
+        if self._view is None:
+            self._unreadable(error)
+        else:
+            self.rung.show_error(error)
+
+    def _saved(self, saved: tuple[WizardView, list[Refused]]) -> None:
+        self._saving = False
+        result, refused = saved
+        self._tell_refused(refused)
         first = self._view is None
         self._machine = result.machine
         if result.facts.retrieval is not None:
@@ -207,6 +215,17 @@ class WizardScreen(RungScreen):
             self._fetch.follow(FetchWatch(coming.name, coming.revision))
         if self._edits:
             self._save()
+
+    def _tell_refused(self, refused: list[Refused]) -> None:
+        """Say beside its field what could not be written; what was chosen in no field is told in a panel."""
+        for each in refused:
+            lines = [line for line in self.query(FieldLine) if line.field == each.origin]
+            for line in lines:
+                line.refuse(error_line(each.error))
+                self._draft(line.field, line.input.value)
+                self._edits.state_changed = True
+            if not lines:
+                self.rung.show_error(each.error)
 
     @property
     def _job(self) -> JobPanel:
@@ -336,9 +355,9 @@ class WizardScreen(RungScreen):
                 self._edits.put("recipe", field, changed)
             self._save()
         else:
-            self._work(what, value)
+            self._work(what, value, message.field)
 
-    def _work(self, what: str, value: str) -> None:
+    def _work(self, what: str, value: str, field: str) -> None:
         """A check, a split, a question, another model: in a thread, and shown when it comes back."""
         assert self._view is not None
 
@@ -351,7 +370,11 @@ class WizardScreen(RungScreen):
             self._put({flag: True, "asking_now": ""})
             self._bring(result)
 
+        page = self._page
+
         def done(found: Any) -> None:
+            if field:
+                page.accept(field)
             if flag:
                 self._put({flag: False, result: found})
                 self._bring(result)
@@ -361,9 +384,13 @@ class WizardScreen(RungScreen):
                 self._machine = None
             self._save()
 
-        def failed() -> None:
+        def failed(error: EngineError) -> None:
             if flag:
                 self._put({flag: False})
+            if field:
+                page.line(field).refuse(error_line(error))
+            else:
+                self.rung.show_error(error)
 
         self._errand(lambda: errand(value), done, failed)
 
@@ -385,24 +412,13 @@ class WizardScreen(RungScreen):
         self._show()
 
     def _errand(
-        self, call: Callable[[], Result], done: Callable[[Result], object], failed: Callable[[], object] = lambda: None
+        self,
+        call: Callable[[], Result],
+        done: Callable[[Result], object],
+        failed: Callable[[EngineError], object] | None = None,
     ) -> None:
-        """An errand whose failure is shown, and told to `failed` too."""
-
-        def caught() -> Result | EngineError:
-            try:
-                return call()
-            except EngineError as error:
-                return error
-
-        def back(result: Result | EngineError) -> None:
-            if isinstance(result, EngineError):
-                failed()
-                self.rung.show_error(result)
-            elif self.is_mounted:
-                done(result)
-
-        self.rung.errand(caught, back)
+        """An errand whose failure is shown, or given to `failed`, which shows it where it belongs."""
+        self.rung.errand(call, lambda result: done(result) if self.is_mounted else None, refused=failed)
 
     # The prompt on a few rows
 
@@ -417,9 +433,10 @@ class WizardScreen(RungScreen):
             self._bench.start(trial, python, settings.idle_minutes)
             return trial
 
-        def failed() -> None:
+        def failed(error: EngineError) -> None:
             self._bench.state = ""
             self._show()
+            self.rung.show_error(error)
 
         self._errand(call, lambda _: self._show(), failed)
 

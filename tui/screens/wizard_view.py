@@ -14,6 +14,8 @@ from tui.text import score
 if TYPE_CHECKING:
     from engine.fetch import Download
     from engine.ladder.spec import Rung
+    from engine.measure.metrics.spec import MetricSpec
+    from engine.project.follow import Advised
     from engine.project.model_choices import ModelChoice, Room
     from engine.project.schema import ProjectSettings
     from engine.project.wizard import WizardState
@@ -55,6 +57,8 @@ class WizardView:
     model: "ModelChoice | None"
     machine: Machine
     download: "Download | None" = None
+    metric: "MetricSpec | None" = None
+    advised: "Mapping[str, Advised]" = field(default_factory=dict)
 
     marks: Glyphs = UNICODE
     report: Mapping[str, Any] | None = None
@@ -113,6 +117,7 @@ def read_view(root: Path, state: "WizardState", machine: Machine | None) -> Wiza
     """The view as the files have it; for a background thread. Raises EngineError where there is no project."""
     from engine.fetch import download_of
     from engine.models import model_source
+    from engine.project.follow import advised_for
     from engine.project.load import load_project
     from engine.project.model_choices import describe_model
     from engine.project.wizard_facts import gather_facts
@@ -130,7 +135,19 @@ def read_view(root: Path, state: "WizardState", machine: Machine | None) -> Wiza
         model_fault = str(error)
     fits = model.fits(known.room) if model is not None else {}
     facts = gather_facts(root, project, fits, state.retrieval)
-    return WizardView(project, state, facts, recipe, fault or model_fault, model, known, download)
+    values = advised_for(recipe, root) if recipe is not None else {}
+    metric = _metric(project, root)
+    return WizardView(project, state, facts, recipe, fault or model_fault, model, known, download, metric, values)
+
+
+def _metric(project: "ProjectSettings", root: Path) -> "MetricSpec | None":
+    """The metric that decides; None where it has a fault."""
+    from engine.measure.metrics.parse import parse_metric
+
+    try:
+        return parse_metric(project.metrics[0], root)
+    except EngineError:
+        return None
 
 
 def _recipe(root: Path, project: "ProjectSettings") -> "tuple[Recipe | None, str]":

@@ -1,7 +1,7 @@
 """What the wizard has the engine do: writing changes down, checks, splits, questions, models. For threads."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,17 +18,19 @@ Tell = Callable[[dict[str, Any]], object]
 
 @dataclass
 class Edits:
-    """Changes that are not on disk yet; of one field the last one counts."""
+    """Changes that are not on disk yet; of one field the last one counts. `origins` says where each was typed."""
 
     project: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
     state_changed: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.project or self.recipe or self.state_changed)
 
-    def put(self, where: str, name: str, value: Any) -> None:
+    def put(self, where: str, name: str, value: Any, origin: str = "") -> None:
         """Note one change."""
+        self.origins[name] = origin
         if where == "drafts":
             self.state_changed = True
         else:
@@ -36,21 +38,46 @@ class Edits:
 
     def take(self) -> "Edits":
         """All of them, to be written; none are left here."""
-        taken = Edits(self.project, self.recipe, self.state_changed)
-        self.project, self.recipe, self.state_changed = {}, {}, False
+        taken = Edits(self.project, self.recipe, self.origins, self.state_changed)
+        self.project, self.recipe, self.origins, self.state_changed = {}, {}, {}, False
         return taken
 
 
-def save_edits(root: Path, edits: Edits, state: "WizardState", recipe_file: str) -> None:
-    """Write them: rung.yaml, the recipe, wizard.json; each in one step. Raises EngineError."""
+@dataclass(frozen=True)
+class Refused:
+    """A change that does not fit, and the field where it was typed; "" where it was chosen otherwise."""
+
+    origin: str
+    error: EngineError
+
+
+def save_edits(root: Path, edits: Edits, state: "WizardState", recipe_file: str) -> list[Refused]:
+    """Write them: rung.yaml, the recipe, wizard.json; each in one step. Gives the changes that don't fit.
+
+    Raises EngineError where a file can't be read or written.
+    """
     from engine.project.wizard import change_project, change_recipe, save_wizard
 
-    if edits.project:
-        change_project(root, edits.project)
-    if edits.recipe:
-        change_recipe(root, recipe_file, edits.recipe)
+    refused = _those_that_fit(edits.project, edits.origins, lambda changes: change_project(root, changes))
+    refused += _those_that_fit(edits.recipe, edits.origins, lambda changes: change_recipe(root, recipe_file, changes))
     if edits.state_changed:
         save_wizard(root, state)
+    return refused
+
+
+def _those_that_fit(
+    changes: dict[str, Any], origins: Mapping[str, str], write: Callable[[dict[str, Any]], object]
+) -> list[Refused]:
+    """Write the changes at once; where they don't fit, one by one, so that one keeps no other from being written."""
+    if not changes:
+        return []
+    try:
+        write(changes)
+    except EngineError as error:
+        if len(changes) == 1:
+            return [Refused(origins.get(name, ""), error) for name in changes]
+        return [each for name, value in changes.items() for each in _those_that_fit({name: value}, origins, write)]
+    return []
 
 
 def wizard_errands(root: Path, project: "ProjectSettings", python: str | None, tell: Tell) -> dict[str, Work]:

@@ -44,6 +44,7 @@ class DataPage(WizardPage):
         self.query_one("#file").parent.display = not rows  # type: ignore[union-attr]
         for button in ("#check", "#look"):
             self.query_one(button).display = bool(view.project.data.train)
+        self.put("file", "", view.state.drafts)
         self.say("splits", split_lines(view))
         self.say("report", report_lines(view.report, view.checking))
 
@@ -52,7 +53,7 @@ class DataPage(WizardPage):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip():
-            self.post_message(Wanted("split", event.value.strip()))
+            self.post_message(Wanted("split", event.value.strip(), "file"))
 
 
 def split_lines(view: "WizardView") -> Content:

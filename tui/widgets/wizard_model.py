@@ -64,6 +64,8 @@ class ModelPage(WizardPage):
         ]
         self.say("now", Content("\n").join(said))
         self._list(view)
+        self.put("name", "", view.state.drafts)
+        self.put("endpoint", "", view.state.drafts)
 
     def _list(self, view: "WizardView") -> None:
         """Bring the list up to date where a model came or changed; the marked one stays marked."""
@@ -79,13 +81,17 @@ class ModelPage(WizardPage):
         names = list(lines)
         listed.highlighted = names.index(marked) if marked in names else 0
 
+    def accept(self, field: str) -> None:
+        super().accept(field)
+        self.line(field).write("")
+
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.post_message(Wanted("use", str(event.option.id)))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip():
-            self.post_message(Wanted("use" if event.input.id == "name" else "endpoint", event.value.strip()))
-            event.input.clear()
+            field = str(event.input.id)
+            self.post_message(Wanted("use" if field == "name" else "endpoint", event.value.strip(), field))
 
 
 def model_line(choice: "ModelChoice", view: "WizardView", marks: Glyphs) -> Content:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widgets import Button, Input, TextArea
+from textual.widgets import Button, TextArea
 
 from tui.text import printable
 from tui.widgets.text_panel import TextPanel
-from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage
+from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage, Wrong, whole_number
 
 if TYPE_CHECKING:
     from tui.screens.wizard_view import TrialRow, WizardView
@@ -51,25 +51,20 @@ class PromptPage(WizardPage):
         if not system.has_focus and system.text != wanted:
             with system.prevent(TextArea.Changed):
                 system.load_text(wanted)
-        self.put("template", project.prompt_template or "")
-        self.put("shots", str(project.few_shot.k))
+        self.put("template", project.prompt_template or "", view.state.drafts)
+        self.put("shots", str(project.few_shot.k), view.state.drafts)
         self.say("standing", view.standing("prompt"))
         self.say("answers", trial_lines(view.trial, view.trying, view.marks.yes))
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         self.post_message(Edited("project", "system_prompt", event.text_area.text or None))
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        text = event.value.strip()
-        if event.input.id == "template":
-            fine = not text or "{question}" in text
-            edited = Edited("project", "prompt_template", event.value or None)
-        else:
-            fine = text.isdecimal()
-            edited = Edited("project", "few_shot.k", int(text) if fine else 0)
-        event.input.set_class(not fine, "-wrong")
-        if fine:
-            self.post_message(edited)
+    def read(self, field: str, text: str) -> list[Edited]:
+        if field == "shots":
+            return [Edited("project", "few_shot.k", whole_number(text, 0))]
+        if text.strip() and "{question}" not in text:
+            raise Wrong("it lacks {question}, where the question goes")
+        return [Edited("project", "prompt_template", text if text.strip() else None)]
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.post_message(Wanted("try") if event.button.id == "try" else Wanted("measure", "prompt"))

@@ -11,12 +11,13 @@ from textual.widgets import Button, Input
 from tui.retrieval_text import retrieval_lines
 from tui.text import count, figure, printable
 from tui.widgets.text_panel import TextPanel
-from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage
+from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage, whole_number
 
 if TYPE_CHECKING:
     from tui.screens.wizard_view import WizardView
 
-_LEAST_CHUNK = 50
+_CHUNK_SIZES = (50, 100_000)
+_CHUNKS = (1, 1000)
 
 
 class RagPage(WizardPage):
@@ -51,31 +52,27 @@ class RagPage(WizardPage):
         documents = view.project.documents
         for name in ("size", "k", "question", "measure", "retrieval"):
             self.query_one(f"#{name}").disabled = documents is None
+        drafts = view.state.drafts
+        self.put("folder", (documents.path if documents is not None else None) or "", drafts)
         if documents is not None:
-            self.put("folder", documents.path or "")
-            self.put("size", str(documents.chunk_size))
-            self.put("k", str(documents.k))
-        self.put("question", view.state.drafts.get("question", ""))
+            self.put("size", str(documents.chunk_size), drafts)
+            self.put("k", str(documents.k), drafts)
+        self.put("question", "", drafts)
         self.say("standing", rag_standing(view))
         self.say("hits", hit_lines(view.hits, view.asking, view.asking_now))
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        text = event.value.strip()
-        if event.input.id == "question":
-            self.post_message(Edited("drafts", "question", event.value))
-        elif event.input.id in ("size", "k"):
-            least = _LEAST_CHUNK if event.input.id == "size" else 1
-            fine = text.isdecimal() and int(text) >= least
-            event.input.set_class(not fine, "-wrong")
-            if fine:
-                field = "documents.chunk_size" if event.input.id == "size" else "documents.k"
-                self.post_message(Edited("project", field, int(text)))
+    def read(self, field: str, text: str) -> list[Edited]:
+        if field == "size":
+            return [Edited("project", "documents.chunk_size", whole_number(text, *_CHUNK_SIZES))]
+        if field == "k":
+            return [Edited("project", "documents.k", whole_number(text, *_CHUNKS))]
+        return []
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "question" and event.value.strip():
             self.post_message(Wanted("ask", event.value.strip()))
         elif event.input.id == "folder" and event.value.strip():
-            self.post_message(Wanted("documents", event.value.strip()))
+            self.post_message(Wanted("documents", event.value.strip(), "folder"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.post_message(Wanted("retrieval") if event.button.id == "retrieval" else Wanted("measure", "rag"))

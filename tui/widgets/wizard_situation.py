@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.widgets import Input, Select
+from textual.widgets import Select
 
+from engine.errors import EngineError
 from tui.widgets.wizard_marks import MarkList
-from tui.widgets.wizard_page import Edited, FieldLine, WizardPage, number_or_none
+from tui.widgets.wizard_page import Edited, FieldLine, WizardPage, Wrong, error_line, number
 
 if TYPE_CHECKING:
+    from engine.measure.metrics.spec import MetricSpec
     from tui.screens.wizard_view import WizardView
 
 WANTS = {
@@ -40,6 +42,7 @@ class SituationPage(WizardPage):
 
     def on_mount(self) -> None:
         self._metric = ""
+        self._spec: MetricSpec | None = None
         self.query_one("#wants").border_title = "What do you want? (space marks, several may hold)"
 
     def show(self, view: "WizardView") -> None:
@@ -47,8 +50,10 @@ class SituationPage(WizardPage):
         project = view.project
         self.query_one("#wants", MarkList).put(project.situation.wants)
         self._show_metric(view)
-        self.put("task", project.situation.task)
-        self.put("target", "" if project.target is None else f"{project.target:g}")
+        self._spec = view.metric
+        drafts = view.state.drafts
+        self.put("task", project.situation.task, drafts)
+        self.put("target", "" if project.target is None else f"{project.target:g}", drafts)
 
     def _show_metric(self, view: "WizardView") -> None:
         metric = self.query_one("#metric", Select)
@@ -65,17 +70,27 @@ class SituationPage(WizardPage):
     def on_select_changed(self, event: Select.Changed) -> None:
         # A select tells its own first value too: only what differs from rung.yaml is a change.
         if self._metric and isinstance(event.value, str) and event.value != self._metric:
-            self._metric = event.value
-            self.post_message(Edited("project", "metrics", [event.value]))
+            from engine.measure.metrics.spec import MetricSpec
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        if event.input.id == "task":
-            self.post_message(Edited("project", "situation.task", event.value))
-            return
+            self._metric, self._spec = event.value, MetricSpec(name=event.value)
+            self.post_message(Edited("project", "metrics", [event.value]))
+            line = self.line("target")
+            try:
+                self.read("target", line.input.value)
+            except Wrong as wrong:  # It was another metric's: it stays to be seen, and is this one's target no more.
+                line.wrong = str(wrong)
+                self.post_message(Edited("project", "target", None))
+                self.post_message(Edited("drafts", "target", line.input.value))
+
+    def read(self, field: str, text: str) -> list[Edited]:
+        if field == "task":
+            return [Edited("project", "situation.task", text)]
+        from engine.measure.metrics.target import check_target
+
+        target = number(text) if text.strip() else None
         try:
-            target = number_or_none(event.value)
-        except ValueError:
-            event.input.add_class("-wrong")
-            return
-        event.input.remove_class("-wrong")
-        self.post_message(Edited("project", "target", target))
+            if self._spec is not None:
+                check_target(self._spec, target)
+        except EngineError as error:
+            raise Wrong(error_line(error)) from None
+        return [Edited("project", "target", target)]

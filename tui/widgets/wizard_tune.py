@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widgets import Button, Input, Select
+from textual.widgets import Button, Select
 
 from tui.text import count, gibibytes, printable
 from tui.widgets.text_panel import TextPanel
-from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage
+from tui.widgets.wizard_page import Edited, FieldLine, Wanted, WizardPage, Wrong, number
 
 if TYPE_CHECKING:
+    from engine.project.follow import Advised
     from engine.recipe.schema import Recipe
     from tui.screens.wizard_view import WizardView
 
 METHODS = {"sft": "SFT on your answers", "dpo": "DPO on preference pairs", "cpt": "continued pretraining on text"}
+FIELDS = {"rate": "training.learning_rate", "epochs": "training.num_train_epochs"}
 TRAINED = {
     "lora": "LoRA: a small adapter, the usual choice",
     "dora": "DoRA: LoRA with a trained magnitude",
@@ -37,13 +39,15 @@ class TunePage(WizardPage):
     ACTIONS = ("tune", "distil", "preference", "not_tune", "bigger_machine", "fix_retrieval")
     # A select tells its first value before anybody has chosen: only what differs from the recipe is a change.
     _chosen: dict[str, str] = {}
+    _source: str | None = None
 
     def compose_fields(self) -> ComposeResult:
         yield Select(_options("method", METHODS), id="method", allow_blank=False, compact=True)
         yield Select(_options("trained", TRAINED), id="trained", allow_blank=False, compact=True)
-        yield FieldLine("rate", "learning rate", "step size: 2e-4 for adapters, 1e-5 in full, 5e-6 for DPO", "2e-4")
-        yield FieldLine("epochs", "epochs", "passes over the training rows", "2")
+        yield FieldLine("rate", "learning rate", "step size; empty: the recommended one", "recommended")
+        yield FieldLine("epochs", "epochs", "passes over the training rows; empty: recommended", "recommended")
         yield FieldLine("replay", "replay", "share of general rows mixed in, 0 to 0.9", "0")
+        yield TextPanel(id="advised")
         with Horizontal(classes="buttons"):
             yield Button("Check it", id="check", compact=True)
             yield Button("Train and measure", id="measure", variant="primary", compact=True)
@@ -70,9 +74,12 @@ class TunePage(WizardPage):
         trained = self.query_one("#trained", Select)
         with trained.prevent(Select.Changed):
             trained.value = trained_of(recipe)
-        self.put("rate", f"{recipe.training.learning_rate:g}")
-        self.put("epochs", f"{recipe.training.num_train_epochs:g}")
-        self.put("replay", f"{recipe.data.replay.ratio:g}")
+        self._source = recipe.data.replay.source
+        drafts = view.state.drafts
+        self.put("rate", f"{recipe.training.learning_rate:g}", drafts)
+        self.put("epochs", f"{recipe.training.num_train_epochs:g}", drafts)
+        self.put("replay", f"{recipe.data.replay.ratio:g}", drafts)
+        self.say("advised", advised_lines(view.advised, recipe))
         self.say("gate", gate_lines(view.gate, view.room.free, view.gating, view.marks.yes, view.marks.no))
 
     def on_select_changed(self, event: Select.Changed) -> None:
@@ -83,20 +90,17 @@ class TunePage(WizardPage):
         is_method = event.select.id == "method"
         self.post_message(Edited("recipe", "method", event.value) if is_method else Wanted("trained", event.value))
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        try:
-            value = float(event.value)
-        except ValueError:
-            value = -1.0
-        fine = 0 <= value < 1 if event.input.id == "replay" else value > 0
-        event.input.set_class(not fine, "-wrong")
-        if not fine:
-            return
-        if event.input.id == "replay":
-            self.post_message(Edited("recipe", "data.replay", {"source": "builtin" if value else None, "ratio": value}))
-        else:
-            field = "training.learning_rate" if event.input.id == "rate" else "training.num_train_epochs"
-            self.post_message(Edited("recipe", field, value))
+    def read(self, field: str, text: str) -> list[Edited]:
+        if field == "replay":
+            share = number(text) if text.strip() else 0.0
+            if not 0 <= share < 1:
+                raise Wrong("a share of the training rows: at least 0, below 1")
+            source = [Edited("recipe", "data.replay.source", "builtin")] if share and self._source is None else []
+            return [Edited("recipe", "data.replay.ratio", share), *source]
+        value = number(text) if text.strip() else None
+        if value is not None and value <= 0:
+            raise Wrong("more than 0")
+        return [Edited("recipe", FIELDS[field], value)]
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.post_message(Wanted("gate") if event.button.id == "check" else Wanted("measure", "tune"))
@@ -126,6 +130,18 @@ def recipe_changes(trained: str, recipe: "Recipe") -> dict[str, Any]:
     if trained == "qlora" or trained_of(recipe) == "qlora":
         changes["model.quantization"] = "nf4" if trained == "qlora" else "none"
     return changes
+
+
+def advised_lines(advised: "Mapping[str, Advised]", recipe: "Recipe") -> Content:
+    """The recommended rate and epochs with their reasons, and which of them are the person's own."""
+    lines = []
+    for field, label in (("learning_rate", "learning rate"), ("num_train_epochs", "epochs")):
+        each = advised[f"training.{field}"]
+        own = getattr(recipe.training, field) != each.value
+        said = f"yours; recommended: {each.value:g}" if own else "recommended"
+        parts = (f"{label}  ", "$muted"), (said, "bold" if own else ""), (f"  {each.reason}", "$muted")
+        lines.append(Content.assemble(*parts))
+    return Content("\n").join(lines)
 
 
 def gate_lines(gate: Mapping[str, Any] | None, free: int, gating: bool, yes: str, no: str) -> Content:
