@@ -85,7 +85,10 @@ class Driver:
         return list(self.screen.query(AnswerPane))
 
     def line(self, name: str) -> str:
-        return self.screen.query_one(f"#{name}", TextPanel).text
+        """A panel's text; "" before the screen is there."""
+        screens = [screen for screen in self.app.screen_stack if isinstance(screen, CompareScreen)]
+        panels = [panel for screen in screens for panel in screen.query(f"#{name}")]
+        return "".join(panel.text if isinstance(panel, TextPanel) else str(panel.render()) for panel in panels)
 
     async def ready(self) -> None:
         await self.until(lambda: "plain base" in self.line("proof"))
@@ -124,8 +127,7 @@ async def test_without_a_run_it_says_what_to_do(tmp_path: Path) -> None:
     app, running = compare(tmp_path)
     async with running as pilot:
         driver = Driver(app, pilot)
-        await driver.until(lambda: "no run of this project has a checkpoint" in str(
-            driver.screen.query_one("#nothing", Static).content))  # fmt: skip
+        await driver.until(lambda: "no run of this project has a checkpoint" in driver.line("nothing"))
         assert driver.screen.query_one(PromptInput).disabled
 
 
