@@ -238,7 +238,7 @@ def test_places_are_called_what_they_are(
     ran = cli("check", path, "--model", make_tiny_model(tmp_path / "model"))
     assert f"rows.{kind} {place}, answer: is missing" in ran.out
     unit = place.split()[0]
-    assert f"duplicate: {unit} 3, the same as {unit} 1" in ran.out
+    assert f"rows.{kind} {unit} 3: the same as {unit} 1" in ran.out
 
 
 MIXED = {
