@@ -19,12 +19,14 @@ from engine.errors import EngineError
 from tests.on_screen import NARROW, PATIENCE_SECONDS, REPLAYS, ROOT, THREE_RUNS, WIDE, project, settled, shown, until
 from tui.app import RungApp
 from tui.screens import TABLE, screen_class, screens
+from tui.screens.base import RungScreen
 from tui.screens.dialogs import ErrorPanel
 from tui.screens.help import HelpScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.settings import Settings, load_settings, save_settings, settings_path
 from tui.text import count, duration, figure, gibibytes, one_line, printable, printable_log, score
+from tui.widgets.ladder import LadderRail
 
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "scipy", "pandas", "sklearn"}
 
@@ -250,3 +252,13 @@ def test_printable_leaves_nothing_that_a_terminal_would_obey() -> None:
     assert printable("a\tb") == "a   b"
     assert printable_log("10%\r50%\r\nnext\r\n") == "50%\nnext\n"
     assert one_line("a\nb\tc" + "x" * 50, 10) == "a b cxxxx…"
+
+
+async def test_news_of_the_ladder_before_the_screen_is_there_is_no_fault(tmp_path: Path) -> None:
+    app = RungApp(project(tmp_path / "p", {}), start="wizard")
+    async with app.run_test(size=NARROW) as pilot:
+        screen = app.screen
+        assert isinstance(screen, RungScreen)
+        await screen.query_one(LadderRail).remove()
+        screen.show_ladder()
+        await pilot.pause()

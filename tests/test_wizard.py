@@ -40,7 +40,7 @@ def demo(tmp_path: Path) -> Path:
 def test_the_state_comes_back_as_it_was_left(tmp_path: Path) -> None:
     assert load_wizard(tmp_path) == WizardState()
     state = WizardState("rag", drafts={"question": "where?"}, retrieval={"questions": 3}).at("tune")
-    assert state.seen == ("rag",)
+    assert state.page == "tune"
     save_wizard(tmp_path, state)
     assert load_wizard(tmp_path) == state
     assert not list(tmp_path.glob(".*")), "nothing half-written is left"

@@ -15,6 +15,7 @@ class Glyphs:
     yes: str
     no: str
     cut: str
+    half: str
 
 
 UNICODE = Glyphs(
@@ -22,7 +23,7 @@ UNICODE = Glyphs(
         "queued": "◌", "running": "●", "stopping": "◐", "stopped": "■", "finished": "✔", "failed": "✖",
         "cancelled": "⊘", "crashed": "✖", "preempted": "⇤", "reading": "…",
     },
-    bar_full="▇", bar_empty="░", bar_mark="┊", spark="▁▂▃▄▅▆▇█", yes="✔", no="✖", cut="…",
+    bar_full="▇", bar_empty="░", bar_mark="┊", spark="▁▂▃▄▅▆▇█", yes="✔", no="✖", cut="…", half="◐",
 )  # fmt: skip
 
 ASCII = Glyphs(
@@ -30,7 +31,7 @@ ASCII = Glyphs(
         "queued": ".", "running": ">", "stopping": "~", "stopped": "#", "finished": "+", "failed": "!",
         "cancelled": "x", "crashed": "!", "preempted": "<", "reading": "~",
     },
-    bar_full="#", bar_empty=".", bar_mark="|", spark="_.-~=^*#", yes="+", no="-", cut="~",
+    bar_full="#", bar_empty=".", bar_mark="|", spark="_.-~=^*#", yes="+", no="-", cut="~", half="~",
 )  # fmt: skip
 
 # The theme token of each state; the word and the mark say the same without it.

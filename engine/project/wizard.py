@@ -27,19 +27,18 @@ _NOTHING = object()
 
 @dataclass(frozen=True)
 class WizardState:
-    """`page` is where one stands, `seen` where one was, `drafts` what was written and is no setting (a question).
+    """`page` is where one is, `drafts` what was written and is no setting (a question, a wrong number).
 
     `retrieval` is the last measurement of retrieval by itself: a later climb without documents doesn't repeat it.
     """
 
     page: Page = "situation"
-    seen: tuple[Page, ...] = ()
     drafts: Mapping[str, str] = field(default_factory=dict)
     retrieval: Mapping[str, Any] | None = None
 
     def at(self, page: Page) -> "WizardState":
         """The state on another page."""
-        return replace(self, page=page, seen=tuple(each for each in PAGES if each in {*self.seen, self.page}))
+        return replace(self, page=page)
 
 
 def load_wizard(root: Path) -> WizardState:
@@ -50,9 +49,8 @@ def load_wizard(root: Path) -> WizardState:
     value = read_json(path)
     if not isinstance(value, dict) or value.get("page") not in PAGES:
         raise EngineError(f"{path} is not the wizard's", hint="delete it: the wizard then begins at its first page")
-    seen = tuple(page for page in PAGES if page in (value.get("seen") or []))
     drafts = {str(name): str(text) for name, text in (value.get("drafts") or {}).items()}
-    return WizardState(value["page"], seen, drafts, value.get("retrieval"))
+    return WizardState(value["page"], drafts, value.get("retrieval"))
 
 
 def save_wizard(root: Path, state: WizardState) -> None:

@@ -58,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_recipe(args: argparse.Namespace) -> dict[str, Any]:
     from engine.check import check_recipe
-    from engine.project import project_root
+    from engine.project import is_project, project_root
+    from engine.project.checks import note_check
+    from engine.project.load import load_project
     from engine.recipe.load import load_recipe
     from tui.interpreter import asked_for, worker_python
 
@@ -66,13 +68,19 @@ def _check_recipe(args: argparse.Namespace) -> dict[str, Any]:
     python = asked_for() or load_recipe(args.path, overrides).worker_python or worker_python(root)
     if python is not None:
         overrides.append(f"worker_python={python}")
-    return check_recipe(args.path, root, overrides)
+    report = check_recipe(args.path, root, overrides)
+    if not args.overrides and is_project(root):
+        project = load_project(root)
+        if (root / project.tune.recipe).resolve() == args.path.resolve():
+            note_check(root, "recipe", project, report)
+    return report
 
 
 def _check_data(args: argparse.Namespace) -> dict[str, Any]:
     from engine.check import check_data, used_elsewhere
     from engine.data.needs import known_shape
     from engine.project import is_project, project_root
+    from engine.project.checks import note_check
     from engine.project.load import load_project
     from tui.interpreter import worker_python
 
@@ -93,7 +101,12 @@ def _check_data(args: argparse.Namespace) -> dict[str, Any]:
         model = {"name": str(Path(args.model).resolve()) if Path(args.model).is_dir() else args.model}
     python = worker_python(root)
     path = args.path.resolve() if args.path.exists() else str(args.path)
-    return check_data(path, root, model, args.max_length, python, shape, columns=named, **options)
+    report = check_data(path, root, model, args.max_length, python, shape, columns=named, **options)
+    if is_project(root) and args.model is None and args.max_length is None:
+        project = load_project(root)
+        if project.data.train is not None and (root / project.data.train).resolve() == args.path.resolve():
+            note_check(root, "data", project, report)
+    return report
 
 
 def _is_of(data: "ProjectData", path: Path, root: Path) -> bool:

@@ -64,7 +64,9 @@ class RungScreen(Screen[None]):
     def show_ladder(self) -> None:
         """Bring the ladder rail up to date; the app calls it when the ladder or the runs changed."""
         app = self.rung
-        self.query_one(LadderRail).show(app.ladder, app.any_live, app.glyphs, one_line=self.has_class("-narrow"))
+        # News of the ladder comes from a thread: the rail may not be there yet, or, while the program ends, no longer.
+        for rail in self.query(LadderRail):
+            rail.show(app.ladder, app.any_live, app.glyphs, one_line=self.has_class("-narrow"))
 
     def run_updated(self, run: str) -> None:
         """There is news of a run; called while the screen is on top, and only then."""

@@ -292,12 +292,14 @@ class WizardScreen(RungScreen):
         self.refresh_bindings()
 
     def _steps(self) -> Content:
+        """The pages, with a mark where a step is done or open."""
+        assert self._view is not None
         marks = self.rung.glyphs
         parts = []
         for number, page in enumerate(PAGES, start=1):
             here = page == self._state.page
-            mark = "" if here else marks.yes if page in self._state.seen else ""
-            name = f"[{number} {TITLES[page]}]" if here else f" {number} {TITLES[page]}{mark} "
+            mark = {"done": marks.yes, "open": marks.half, "not yet": ""}[self._view.steps[page].state]
+            name = f"[{number} {TITLES[page]}{mark}]" if here else f" {number} {TITLES[page]}{mark} "
             parts.append(Content.styled(name, "bold $text-accent" if here else "$muted"))
         return Content("").join(parts)
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from engine.project.follow import Advised
     from engine.project.model_choices import ModelChoice, Room
     from engine.project.schema import ProjectSettings
-    from engine.project.wizard import WizardState
+    from engine.project.wizard import Page, WizardState
     from engine.project.wizard_facts import Facts
+    from engine.project.wizard_steps import Step
     from engine.recipe.schema import Recipe
 
 
@@ -58,6 +59,7 @@ class WizardView:
     machine: Machine
     download: "Download | None" = None
     metric: "MetricSpec | None" = None
+    steps: "Mapping[Page, Step]" = field(default_factory=dict)
     advised: "Mapping[str, Advised]" = field(default_factory=dict)
 
     marks: Glyphs = UNICODE
@@ -121,11 +123,13 @@ def read_view(root: Path, state: "WizardState", machine: Machine | None) -> Wiza
     from engine.project.load import load_project
     from engine.project.model_choices import describe_model
     from engine.project.wizard_facts import gather_facts
+    from engine.project.wizard_steps import wizard_steps
 
     project = load_project(root)
     known = machine or look_at_machine(root)
     recipe, fault = _recipe(root, project)
-    model, download, model_fault = None, None, ""
+    model: ModelChoice | None = None
+    download, model_fault = None, ""
     named = project.model
     try:
         model = describe_model(named.name, root, known.room, revision=named.revision)
@@ -137,7 +141,17 @@ def read_view(root: Path, state: "WizardState", machine: Machine | None) -> Wiza
     facts = gather_facts(root, project, fits, state.retrieval)
     values = advised_for(recipe, root) if recipe is not None else {}
     metric = _metric(project, root)
-    return WizardView(project, state, facts, recipe, fault or model_fault, model, known, download, metric, values)
+    steps = wizard_steps(root, project, facts, fault, model_fault or _what_lacks(named.name, model, download))
+    return WizardView(
+        project, state, facts, recipe, fault or model_fault, model, known, download, metric, steps, values
+    )  # fmt: skip
+
+
+def _what_lacks(name: str, model: "ModelChoice | None", download: "Download | None") -> str:
+    """What the model lacks to be used, in words; "" where it is here."""
+    if download is not None and not download.whole:
+        return f"{name} is being fetched" if download.going else f"{name} is not on this machine: f fetches it"
+    return "" if model is not None and model.parameters is not None else f"{name}: its files can't be read"
 
 
 def _metric(project: "ProjectSettings", root: Path) -> "MetricSpec | None":

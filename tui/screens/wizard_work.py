@@ -87,7 +87,7 @@ def wizard_errands(root: Path, project: "ProjectSettings", python: str | None, t
     """
     return {
         "check": lambda _: _check(root, project, python),
-        "gate": lambda _: _gate(root, project.tune.recipe),
+        "gate": lambda _: _gate(root, project),
         "ask": lambda question: _ask(root, question, python, tell),
         "retrieval": lambda _: _measure_retrieval(root, python, tell),
         "split": lambda file: split_rows(root, Path(file).expanduser()),
@@ -165,19 +165,25 @@ def recipe_text(root: Path, file: str) -> str:
 
 def _check(root: Path, project: "ProjectSettings", python: str | None) -> dict[str, Any]:
     from engine.check import check_data, used_elsewhere
+    from engine.project.checks import note_check
 
     data = project.data
     assert data.train is not None
-    return check_data(
+    report = check_data(
         data.train, root, project.model.model_dump(), python=python, shape=data.shape, columns=data.columns,
         used_elsewhere=used_elsewhere(project),
     )  # fmt: skip
+    note_check(root, "data", project, report)
+    return report
 
 
-def _gate(root: Path, recipe: str) -> dict[str, Any]:
+def _gate(root: Path, project: "ProjectSettings") -> dict[str, Any]:
     from engine.check import check_recipe
+    from engine.project.checks import note_check
 
-    return check_recipe(root / recipe, root)
+    report = check_recipe(root / project.tune.recipe, root)
+    note_check(root, "recipe", project, report)
+    return report
 
 
 def _ask(root: Path, question: str, python: str | None, tell: Tell) -> dict[str, Any]:

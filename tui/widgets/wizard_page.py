@@ -61,6 +61,7 @@ class WizardPage(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         yield Static(self.WHY, classes="why", markup=False)
+        yield TextPanel(classes="step")
         yield TextPanel(classes="advice")
         yield from self.compose_fields()
 
@@ -70,6 +71,9 @@ class WizardPage(VerticalScroll):
 
     def show(self, view: "WizardView") -> None:
         """Bring the page up to date; fields that are being written in are left alone."""
+        step, marks = view.steps[self.PAGE], view.marks
+        mark = {"done": f"{marks.yes} ", "open": f"{marks.half} ", "not yet": ""}[step.state]
+        self.query_one(".step", TextPanel).put(Content.assemble((f"{mark}{step.state}  ", "bold"), printable(step.why)))
         advice = [each for each in view.facts.advice if each.action in self.ACTIONS]
         panel = self.query_one(".advice", TextPanel)
         panel.display = bool(advice)
