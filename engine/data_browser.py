@@ -92,7 +92,7 @@ class DataBrowser:
                 process.stdin.write(json.dumps(request) + "\n")
                 process.stdin.flush()
                 line = process.stdout.readline()
-            if not line:
+            if not line.endswith("\n"):
                 raise EngineError("Reading the rows broke off", self._last_words(), "rung doctor checks the set-up")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:

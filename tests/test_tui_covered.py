@@ -26,7 +26,7 @@ from engine.runs.folder import RunFolder
 from tests.ladder_project import make_model, make_project
 from tests.on_screen import NARROW, PATIENCE_SECONDS, ROOT, WIDE, held_lock, project, settled, shown, until
 from tests.recorded import START_TIME
-from tui.app import RungApp
+from tui.app import ErrandDone, RungApp
 from tui.messages import EventsRead, RunFound
 from tui.screens import screens
 from tui.screens.base import RungScreen
@@ -212,3 +212,21 @@ def wait_for(master: int, wanted: bytes) -> None:
         assert time.monotonic() < end, f"{wanted!r} never came"
         more = read_for(master, 2.0)
         came += more
+
+
+async def test_what_comes_while_the_app_ends_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread may answer when the widgets are gone: that was a traceback in place of the shell's prompt."""
+    app = RungApp(project(tmp_path, {LIVE: "dpo-cpu"}), start="wizard")
+    called: list[str] = []
+    async with app.run_test(size=NARROW) as pilot:
+        await until(pilot, settled(app))
+        screen = app.screen
+        assert isinstance(screen, RungScreen)
+        app.on_errand_done(ErrandDone(lambda: called.append("in time")))
+        await screen.remove_children()
+        monkeypatch.setattr(app, "_running", False)  # As Textual has it while it takes everything away.
+        app.on_errand_done(ErrandDone(lambda: called.append("too late")))
+        screen._resized()
+        screen._news(LIVE)
+        monkeypatch.setattr(app, "_running", True)
+    assert called == ["in time"]

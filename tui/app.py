@@ -329,7 +329,9 @@ class RungApp(OrderedKeys, CoveredScreensRest):
         self.run_worker(body, thread=True, group="errands")
 
     def on_errand_done(self, message: ErrandDone) -> None:
-        message.done()
+        # An app that ends has no widgets left to show it on.
+        if self.is_running:
+            message.done()
 
     @property
     def worker_python(self) -> str | None:

@@ -68,8 +68,9 @@ class AdaptersScreen(RungScreen):
     def on_screen_resume(self) -> None:
         self.action_read()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._show)
+    def redraw(self) -> None:
+        """For another size."""
+        self._show()
 
     # Reading
 

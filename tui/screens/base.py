@@ -81,13 +81,27 @@ class RungScreen(Screen[None]):
         # Each message to a screen that shows through a dialog makes Textual repaint the whole terminal.
         self._hear(False)
 
+    def redraw(self) -> None:
+        """Fit what is shown to another size; called after the layout has it."""
+
     def on_resize(self) -> None:
-        self.call_after_refresh(self.show_ladder)
+        self.call_after_refresh(self._resized)
+
+    # An app that ends takes the widgets away before it closes the queues: what comes then finds nothing to draw on.
+
+    def _resized(self) -> None:
+        if self.rung.is_running:
+            self.show_ladder()
+            self.redraw()
+
+    def _news(self, run: str) -> None:
+        if self.rung.is_running:
+            self.run_updated(run)
 
     def _hear(self, wanted: bool) -> None:
         self.rung.run_updated.unsubscribe(self)
         if wanted:
-            self.rung.run_updated.subscribe(self, self.run_updated)
+            self.rung.run_updated.subscribe(self, self._news)
 
     def _fit(self) -> None:
         """Wide or narrow, tall or short, before anything is painted: Textual finds that out after the first layout."""

@@ -98,8 +98,9 @@ class CompareScreen(RungScreen):
         if self._looked and self._setting is None:
             self._look()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._refresh_lines)
+    def redraw(self) -> None:
+        """For another size."""
+        self._refresh_lines()
 
     def on_unmount(self) -> None:
         self._bench.close()

@@ -95,8 +95,9 @@ class DataScreen(RungScreen):
     def on_unmount(self) -> None:
         self._close()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._draw, keep=True)
+    def redraw(self) -> None:
+        """For another size."""
+        self._draw(keep=True)
 
     # Reading
 

@@ -105,8 +105,9 @@ class RunScreen(RungScreen):
     def on_screen_suspend(self) -> None:
         self._clock.pause()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.draw)
+    def redraw(self) -> None:
+        """For another size."""
+        self.draw()
 
     def on_chart_changed(self) -> None:
         self.query_one(CurvesPanel).show(self.run, self.rung.settings.chart_mode)

@@ -70,8 +70,9 @@ class RunsScreen(RungScreen):
         super().show_ladder()
         self._show_empty(bool(self._rows))
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.draw)
+    def redraw(self) -> None:
+        """For another size."""
+        self.draw()
 
     def run_updated(self, run: str) -> None:
         """The table again, not more often than can be followed."""

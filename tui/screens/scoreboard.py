@@ -94,8 +94,9 @@ class ScoreboardScreen(RungScreen):
         if not self.opening:
             self.action_read()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._show)
+    def redraw(self) -> None:
+        """For another size."""
+        self._show()
 
     def action_read(self) -> None:
         """Read the scoreboard and the climb in a thread."""

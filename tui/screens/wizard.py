@@ -303,9 +303,9 @@ class WizardScreen(RungScreen):
             parts.append(Content.styled(name, "bold $text-accent" if here else "$muted"))
         return Content("").join(parts)
 
-    def on_resize(self) -> None:
-        super().on_resize()
-        self.call_after_refresh(self._show)
+    def redraw(self) -> None:
+        """For another size."""
+        self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides what can't be done now."""
