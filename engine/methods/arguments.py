@@ -80,8 +80,3 @@ def default_precision(job: Job) -> bool:
     import torch
 
     return job.device != "cpu" and torch.cuda.is_bf16_supported() and job.recipe.model.dtype in ("auto", "bfloat16")
-
-
-def explicit(training: TrainingSettings, name: str) -> bool:
-    """Whether the recipe itself sets a field, rather than leaving the default."""
-    return name in training.model_fields_set
