@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 from engine.errors import EngineError
-from engine.recipe.schema import TrainingSettings
 from engine.recipe.trl_arguments import own_fields
 from engine.worker.job import Job
 
