@@ -13,6 +13,7 @@ import pytest
 
 import engine.stack
 from engine.demo import make_demo
+from engine.interpreters import probe
 from engine.program import PACKAGE_ROOT
 from engine.project.load import load_project, python_of_project
 from engine.project.wizard import change_project
@@ -115,7 +116,9 @@ def test_a_python_that_was_mended_meanwhile_is_asked_again(tmp_path: Path) -> No
 
 
 def test_an_interpreter_that_cannot_be_run_is_left_to_who_starts_it(tmp_path: Path) -> None:
-    require_stack("train", str(tmp_path / "nowhere"))
+    nowhere = str(tmp_path / "nowhere")
+    assert probe(nowhere, "settings").error, "nothing is known of what it has"
+    require_stack("train", nowhere)
 
 
 def test_the_command_is_that_of_the_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

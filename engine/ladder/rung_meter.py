@@ -1,7 +1,7 @@
 """How far a rung of the climb is: answers asked for so far and still to come, and the time that they take.
 
-The time of an answer is that of the answers generated so far, by all rungs of this session; while a training goes on,
-its own time left comes first.
+The time of an answer is the mean over those generated since the climb was started, in all rungs; while a training goes
+on, its own time left comes first.
 """
 
 import time
