@@ -10,7 +10,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= demo
+# Tests use one thread each. Two run at once; the one that is done first takes tests from the other.
+TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
+PYTEST := -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 # Static metadata can't choose a torch build, so a constraints file does: with an NVIDIA driver whatever the platform's
 # index gives, without one the last build that brings no CUDA libraries.
@@ -46,13 +49,13 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 quick: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow and not accept" $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) -m "not slow and not accept" $(PYTEST_ARGS)
 
 accept: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "slow or accept" $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) -m "slow or accept" $(PYTEST_ARGS)
 
 lowest: $(LOWEST)/.installed
-	$(LOWEST)/bin/python -m pytest -m "not slow and not accept" $(LOWEST_TESTS) $(PYTEST_ARGS)
+	$(LOWEST)/bin/python $(PYTEST) -m "not slow and not accept" $(LOWEST_TESTS) $(PYTEST_ARGS)
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
