@@ -48,13 +48,18 @@ def test_the_time_left_is_that_of_the_answers_still_to_come() -> None:
         assert isinstance(event, RungProgress)
         return event.done, event.total, event.seconds_left
 
-    meter.begin("prompt", ["prompt", "rag"])
-    assert latest() == (0, None, None)
+    def later() -> dict[str, float]:
+        event = told[-1]
+        assert isinstance(event, RungProgress)
+        return event.seconds_later
+
+    meter.begin("prompt", ["prompt", "rag"], {"rag": 40})
+    assert latest() == (0, None, None) and later() == {}, "no answer has been timed"
     meter.expect(30)
     with meter.evaluation(10):
         now[0] += 5
         meter.take(Phase("evaluate", 5, 10, "answers"))
-        assert latest() == (5, 30, 25.0)
+        assert latest() == (5, 30, 25.0) and later() == {"rag": 40.0}
         now[0] += 0.5
         meter.take(Phase("evaluate", 6, 10, "answers"))
         assert latest() == (5, 30, 25.0), "not more often than once a second"
@@ -63,7 +68,7 @@ def test_the_time_left_is_that_of_the_answers_still_to_come() -> None:
     with meter.evaluation(10):
         pass  # Found on disk: no time, and no faster from then on.
     assert latest() == (20, 30, 10.0)
-    meter.begin("rag", ["prompt", "rag"])
+    meter.begin("rag", ["prompt", "rag"], {})
     meter.expect(4)
     meter.train(3, 9, 60.0)
     assert latest() == (0, None, None), "told a moment ago"
@@ -88,6 +93,10 @@ def test_each_rung_says_how_far_it_is_and_ends_where_it_said(tmp_path: Path, mod
         assert all(event.done <= event.total for event in mine if event.total is not None)
         assert mine[-1].done == mine[-1].total and mine[-1].done >= 8 + 6
         assert mine[-1].seconds_left == 0
+    expected = {len(event.seconds_later) for event in told if event.rung == "rag"}
+    assert expected == {0}, "nothing comes after it"
+    before = [event.seconds_later["rag"] for event in told if event.rung == "prompt" and event.seconds_later]
+    assert before and min(before) > 0
 
 
 def test_no_verdict_and_no_advice_before_the_end(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +137,7 @@ def events_of_a_climb(rung: str = "rag") -> list[dict[str, Any]]:
         {"type": "queued", "slot_wanted": "cpu"},
         {"type": "started", "host": "host", "pid": 1, "devices": ["cpu"], "world_size": 1},
         progress | {"rung": "prompt", "done": 120, "total": 120, "seconds_left": 0.0},
-        progress | {"rung": rung, "done": 30, "total": 120, "seconds_left": 80.0},
+        progress | {"rung": rung, "done": 30, "total": 120, "seconds_left": 80.0, "seconds_later": {"tune": 40.0}},
     ]
 
 
@@ -144,10 +153,11 @@ def test_the_rungs_in_words() -> None:
     state = ClimbState("running")
     for event in events_of_a_climb():
         state.take(event)
+    assert rung_lines(ClimbState("crashed", state.rungs), ASCII)[2] == "tune    not begun"
     assert rung_lines(state, ASCII) == [
         "prompt  measured",
         "RAG     ###.........  25%  30 of 120 answers  left 00:01:20",
-        "tune    not begun",
+        "tune    not begun  takes about 00:00:40 and the training",
     ]
     state.take({"type": "rung_failed", "rung": "rag", "message": "The index is gone"})
     state.take({"type": "skipped", "rung": "tune", "why": "the budget is spent"})
@@ -238,7 +248,8 @@ def test_the_command_shows_what_is_measured_and_no_verdict(
     with held_lock(climb_folder(half_way)):
         ran = cli("scoreboard")
         assert ran.code == 0 and ran.out.startswith("The climb goes on. No verdict yet: it comes at the climb's end.\n")
-        assert "  RAG     ▇▇▇░░░░░░░░░  25%  30 of 120 answers  left 00:01:20\n  tune    not begun\n" in ran.out
+        assert "  RAG     ▇▇▇░░░░░░░░░  25%  30 of 120 answers  left 00:01:20\n" in ran.out
+        assert "  tune    not begun  takes about 00:00:40 and the training\n" in ran.out
         assert "contains on 8 held-out examples" in ran.out and "verdict:" not in ran.out
     killed = cli("scoreboard")
     assert killed.out.startswith("The climb was killed before its end. What is measured stays; rung climb goes on")

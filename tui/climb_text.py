@@ -34,7 +34,13 @@ def climb_headline(climb: ClimbState | None) -> str:
 def rung_lines(climb: ClimbState, marks: Glyphs = UNICODE) -> list[str]:
     """One line a rung of the climb, the lowest first."""
     known = [(rung, climb.rungs[rung]) for rung in RUNGS if rung in climb.rungs]
-    return [f"{TITLES[rung]:<7} {_rung_words(state, climb.going, marks)}" for rung, state in known]
+    lines = []
+    for rung, state in known:
+        words = _rung_words(state, climb.going, marks)
+        if rung == "tune" and state.status == "waiting" and state.seconds_left is not None and climb.going:
+            words += " and the training"
+        lines.append(f"{TITLES[rung]:<7} {words}")
+    return lines
 
 
 def progress_words(event: Mapping[str, Any], marks: Glyphs = UNICODE) -> str:
@@ -53,6 +59,8 @@ def _rung_words(state: RungState, going: bool, marks: Glyphs) -> str:
         left = "–" if state.seconds_left is None else duration(state.seconds_left)
         amount = f"  {_amount(state)}" if state.total else ""
         return f"{bar(fraction, BAR_WIDTH, marks)} {min(1.0, fraction):4.0%}{amount}  left {left}"
+    if state.status == "waiting" and state.seconds_left is not None and going:
+        return f"not begun  takes about {duration(state.seconds_left)}"
     if state.status in ("skipped", "failed"):
         return f"{state.status}: {printable(one_line(state.why, WHY_WIDTH))}"
     return {"waiting": "not begun", "through": "measured"}[state.status]

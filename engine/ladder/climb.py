@@ -5,7 +5,7 @@ disk is not done twice. Used only inside a worker.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,12 +22,12 @@ from engine.ladder.events import Decided, Scored, Skipped, Tried
 from engine.ladder.gains import LEARNS_FROM_JUDGMENTS, gains
 from engine.ladder.prompt_rung import climb_prompt
 from engine.ladder.question import Question
-from engine.ladder.rag_rung import climb_rag, diagnose
+from engine.ladder.rag_rung import climb_rag, diagnose, rag_answers
 from engine.ladder.reach import target_warnings
 from engine.ladder.rung_failure import failure_of, in_one_line, reason_of
 from engine.ladder.rung_meter import RungMeter
 from engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
-from engine.ladder.tune_rung import LearningCurve, TrainingStopped, climb_tune, learning_curve
+from engine.ladder.tune_rung import LearningCurve, TrainingStopped, climb_tune, learning_curve, tune_answers
 from engine.measure.intervals import Estimate
 from engine.project.schema import ProjectSettings
 from engine.worker.failures import is_disk_full
@@ -96,8 +96,7 @@ class Climb:
                     self._skip(rung, spent, out_of_budget=True)
                 else:
                     self._begin_share(rung, len(ahead) - ahead.index(rung))
-                    self._meter.begin(rung, ahead)
-                    self._measure(rung, rungs[rung])
+                    self._measure(rung, rungs[rung], ahead)
             self._measure_endpoints(lambda: self._spending.exhausted() is not None)
             if self._endpoints and "prompt" in self._way.scores:
                 self._report(Warned(f"Not measured: {', '.join(self._endpoints)}", self._spending.exhausted() or ""))
@@ -125,9 +124,17 @@ class Climb:
         self._spending.begin_share(Cost(*began), rungs_left)
         self._keep_record()
 
-    def _measure(self, rung: Rung, climb: Callable[[], CandidateSpec]) -> None:
+    def _answers_at_most(self, rung: Rung) -> int:
+        """How many answers a rung above the first asks for, as far as is known before it begins."""
+        bench = self._bench
+        tried = rag_answers(bench, self._way.chosen.get("prompt")) if rung == "rag" else tune_answers(bench)
+        return tried + len(bench.held_out)
+
+    def _measure(self, rung: Rung, climb: Callable[[], CandidateSpec], ahead: Sequence[Rung]) -> None:
         """Measure a rung, or report why it could not be: a rung that fails doesn't take the others down."""
         try:
+            later = ahead[ahead.index(rung) + 1 :]
+            self._meter.begin(rung, ahead, {one: self._answers_at_most(one) for one in later})
             spec = climb()
             _, self._way.scores[rung] = self._bench.score_held_out(spec, spec.label, chosen=True)
             self._way.chosen[rung] = spec

@@ -15,7 +15,10 @@ GOES_ON = frozenset({"queued", "running", "stopping"})
 
 @dataclass
 class RungState:
-    """One rung of a climb. `total` and `seconds_left` are None while nobody knows; `why` it was skipped or failed."""
+    """One rung of a climb. `total` and `seconds_left` are None while nobody knows; `why` it was skipped or failed.
+
+    Of a rung that waits `seconds_left` is what its answers take, without a training.
+    """
 
     status: RungStatus = "waiting"
     done: int = 0
@@ -71,11 +74,15 @@ class ClimbState:
         known = self.rungs.setdefault(rung, RungState())
         if known.status != "going":
             self._leave()
-        done, total, left = event.get("done"), event.get("total"), event.get("seconds_left")
+        later = event.get("seconds_later")
+        for name, state in self.rungs.items():
+            if state.status == "waiting" and isinstance(later, dict):
+                state.seconds_left = _number(later.get(name))
+        done, total = event.get("done"), event.get("total")
         known.status, known.unit = "going", str(event.get("unit", ""))
         known.done = done if isinstance(done, int) else 0
         known.total = total if isinstance(total, int) else None
-        known.seconds_left = float(left) if isinstance(left, (int, float)) else None
+        known.seconds_left = _number(event.get("seconds_left"))
 
     def _rung(self, rung: str, status: RungStatus, why: str) -> None:
         self.rungs[rung] = RungState(status, why=why)
@@ -84,6 +91,10 @@ class ClimbState:
         for state in self.rungs.values():
             if state.status == "going":
                 state.status, state.seconds_left = "through", None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 class ClimbReader:

@@ -46,7 +46,11 @@ class Chosen(Event):
 
 @dataclass(frozen=True)
 class RungProgress(Event):
-    """How far the rung that goes on is. `rungs` are all that the climb measures; `total` is None while unknown."""
+    """How far the rung that goes on is. `rungs` are all that the climb measures; `total` is None while unknown.
+
+    `seconds_later` is what the answers of each rung that has not begun take, without a training's own time; empty
+    before the first answer.
+    """
 
     type = "rung_progress"
     rung: str
@@ -55,6 +59,7 @@ class RungProgress(Event):
     total: int | None
     unit: str
     seconds_left: float | None
+    seconds_later: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,12 @@ def climb_rag(bench: Bench, prompt: CandidateSpec | None) -> Trial:
     return best
 
 
+def rag_answers(bench: Bench, prompt: CandidateSpec | None) -> int:
+    """How many answers on the validation rows this rung asks for at most."""
+    with_examples = prompt is not None and prompt.few_shot.k > 0
+    return bench.answers_of(len(rag_variants(bench.project, prompt))) + (bench.answers_of(1) if with_examples else 0)
+
+
 def rag_variants(project: ProjectSettings, prompt: CandidateSpec | None) -> list[CandidateSpec]:
     """Every chunk size with every number of chunks, what rung.yaml declares itself among them; the shortest first."""
     assert project.documents is not None

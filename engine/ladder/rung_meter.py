@@ -1,12 +1,13 @@
-"""How far a rung of the climb is: answers asked for so far and still to come, and the time that they take.
+"""How far a climb is: answers of its rungs asked for so far and still to come, and the time that they take.
 
 The time of an answer is the mean over those generated since the climb was started, in all rungs; while a training goes
 on, its own time left comes first.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from engine.events import Event, Phase
 from engine.ladder.events import RungProgress
@@ -24,14 +25,16 @@ class RungMeter:
         self._report, self._clock = report, clock
         self._rung: Rung | None = None
         self._rungs: list[Rung] = []
+        self._later: dict[Rung, int] = {}
         self._done, self._to_come = 0, 0
         self._running, self._share, self._since = 0, 0.0, 0.0
         self._seconds, self._answers = 0.0, 0
         self._told_at = float("-inf")
 
-    def begin(self, rung: Rung, rungs: Sequence[Rung]) -> None:
-        """A rung begins; `rungs` are all that this climb measures, the lowest first."""
-        self._rung, self._rungs = rung, list(rungs)
+    def begin(self, rung: Rung, rungs: Sequence[Rung], later: Mapping[Rung, int]) -> None:
+        """A rung begins; `rungs` are all that this climb measures, the lowest first, and `later` how many answers each
+        that comes after it takes at most."""
+        self._rung, self._rungs, self._later = rung, list(rungs), dict(later)
         self._done, self._to_come, self._running = 0, 0, 0
         self._tell()
 
@@ -65,7 +68,7 @@ class RungMeter:
         if self._rung is not None:
             pace = self._pace()
             left = None if seconds_left is None or pace is None else seconds_left + pace * self._to_come
-            self._tell_sometimes(RungProgress(self._rung, self._names(), step, total, "steps", left))
+            self._tell_sometimes(RungProgress(self._rung, list(self._rungs), step, total, "steps", left))
 
     def _tell_sometimes(self, event: RungProgress | None = None) -> None:
         if self._clock() - self._told_at >= TELL_SECONDS:
@@ -75,14 +78,16 @@ class RungMeter:
         if self._rung is None or self._report is None:
             return
         self._told_at = self._clock()
-        self._report(event or self._progress(self._rung))
+        pace = self._pace()
+        later = {} if pace is None else {str(rung): pace * answers for rung, answers in self._later.items()}
+        self._report(replace(event or self._progress(self._rung), seconds_later=later))
 
     def _progress(self, rung: Rung) -> RungProgress:
         now = self._running * self._share
         total = self._done + max(self._to_come, self._running)
         pace = self._pace()
         left = None if pace is None or not total else pace * max(0.0, total - self._done - now)
-        return RungProgress(rung, self._names(), round(self._done + now), total or None, "answers", left)
+        return RungProgress(rung, list(self._rungs), round(self._done + now), total or None, "answers", left)
 
     def _pace(self) -> float | None:
         """Seconds an answer; None before the first one."""
@@ -90,6 +95,3 @@ class RungMeter:
         if self._running and self._share > 0:
             seconds, answers = seconds + self._clock() - self._since, answers + self._running * self._share
         return seconds / answers if answers else None
-
-    def _names(self) -> list[str]:
-        return [str(rung) for rung in self._rungs]

@@ -75,6 +75,11 @@ def climb_tune(bench: Bench, rag: CandidateSpec | None, should_stop: Callable[[]
     return found
 
 
+def tune_answers(bench: Bench) -> int:
+    """How many answers on the validation rows this rung asks for: one way of asking the model of each recipe."""
+    return (1 + len(bench.project.tune.also)) * len(bench.validation)
+
+
 @dataclass(frozen=True)
 class LearningCurve:
     """(training rows, score on the validation rows), the fewest first; and what the last step gained."""
