@@ -254,23 +254,24 @@ def _checked_folder(folder: Path) -> Path:
 def _loading_error(what: str, source: str, revision: str | None, error: Exception) -> EngineError:
     if not Path(source).is_dir() and (told := _told_by_hub(error, source, revision)) is not None:
         return told
+    fetch = f"rung fetch {shlex.quote(source)} brings it, or says what is in the way"
     lines = [line for line in str(error).splitlines() if line.strip()]
     return EngineError(
         f"The {what} {source} can't be loaded",
         "\n".join(lines[:4]) or type(error).__name__,
-        f"rung fetch {shlex.quote(source)} brings it, or says what is in the way"
-        if not Path(source).is_dir()
-        else _HINT_FOLDER,
+        _HINT_FOLDER if Path(source).is_dir() else fetch,
     )
 
 
 def _told_by_hub(error: BaseException | None, source: str, revision: str | None) -> EngineError | None:
-    """What the hub said, where that is behind the error: gated, not there, no such revision."""
-    from huggingface_hub.errors import HfHubHTTPError
+    """What the hub said, where that is behind the error: gated, not there, no such revision; or that it wasn't reached."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    from engine.hub.faults import explained
+    from engine.hub.faults import explained, not_reached
 
     while error is not None:
+        if isinstance(error, LocalEntryNotFoundError):
+            return not_reached(source, revision)
         if isinstance(error, HfHubHTTPError):
             return explained(error, source, revision)
         error = error.__cause__ or error.__context__

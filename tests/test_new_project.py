@@ -159,6 +159,15 @@ def test_what_comes_next_can_be_pasted_into_a_shell(cli: Callable[..., Ran], her
     words = shlex.split(line.partition("next: ")[2].replace(", then", " ;"))
     file = "my project; it's mine/recipes/sft.yaml"
     assert words == ["rung", "check", file, ";", "rung", "run", file]
+    ran = cli("new", "theirs", "--model", "org/not-here", "--train", "rows.jsonl")
+    assert "next: rung fetch org/not-here, then rung check theirs/recipes/sft.yaml, then" in ran.err
+
+
+def test_a_check_says_that_the_model_is_not_here(cli: Callable[..., Ran], here: Path) -> None:
+    cli("new", "p", "--model", "org/not-here", "--train", "rows.jsonl")
+    ran = cli("check", "p/recipes/sft.yaml")
+    assert ran.code == 1 and "model.name: org/not-here is not on this machine" in ran.out
+    assert "downloads are switched off (HF_HUB_OFFLINE)" in ran.out and "transformers" not in ran.out
 
 
 def test_held_out_rows_under_other_names_are_read_as_the_training_rows(here: Path, model: Path) -> None:

@@ -53,6 +53,7 @@ data:
     [
         ("", "is not a recipe"),
         ("- a\n- b\n", "is not a recipe"),
+        ("name: mine\ntune:\n  recipe: recipes/sft.yaml\n", "describes a project, not a recipe"),
         ("method: sft\n  model: x\n", "is not valid YAML"),
         ("method: sft\nmethod: dpo\n", "has a field twice"),
         ("method: sfx\nmodel: {name: pocket}\ndata: {train: x}\n", "One fault"),

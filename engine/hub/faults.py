@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shlex
 
 from engine.errors import EngineError
 
@@ -37,6 +38,19 @@ def explained(error: Exception, name: str, revision: str | None) -> EngineError:
         f"{name} can't be brought from {constants.ENDPOINT}",
         f"{type(error).__name__}: {said}",
         "what has come is kept; rung fetch goes on from there (a proxy: HTTPS_PROXY, a mirror: HF_ENDPOINT)",
+    )
+
+
+def not_reached(name: str, revision: str | None) -> EngineError:
+    """The error for a model that is not in the hub's cache, where the hub can't be asked for it."""
+    from huggingface_hub import constants
+
+    at = f" --revision {shlex.quote(revision)}" if revision else ""
+    why = "downloads are switched off (HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else "it can't be reached"
+    return EngineError(
+        f"{name} is not on this machine, or not whole",
+        f"not in the hub's cache {constants.HF_HUB_CACHE}, and from {constants.ENDPOINT} nothing comes: {why}",
+        f"rung fetch {shlex.quote(name)}{at} where there is a network, or name a model folder",
     )
 
 

@@ -25,6 +25,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise EngineError(
             f"{path} is not a recipe", "it holds no fields", "a recipe begins with a line like: method: sft"
         )
+    if "method" not in value and "tune" in value:
+        raise EngineError(
+            f"{path} describes a project, not a recipe", hint="its recipes are in the folder recipes: rung check RECIPE"
+        )
     for override in overrides:
         apply_override(value, override)
     return build_recipe(value, str(path), lines)

@@ -82,9 +82,18 @@ def run(args: argparse.Namespace) -> int:
     if _can_group(made):
         progress.line(f"note: {HOW_TO_GROUP}")
     print(made.root)
-    file = shlex.quote(str(args.directory / made.recipe))
-    progress.line(f"next: rung check {file}, then rung run {file}")
+    progress.line(f"next: {', then '.join(_next_commands(made, args.directory))}")
     return 0
+
+
+def _next_commands(made: "NewProject", directory: Path) -> list[str]:
+    """What to run now: bring a model that isn't here, check, train."""
+    from engine.recipe.load import load_recipe
+    from engine.runs.models_wanted import missing_models, models_of_recipe
+
+    missing = missing_models(models_of_recipe(load_recipe(made.root / made.recipe), made.root), made.root)
+    file = shlex.quote(str(directory / made.recipe))
+    return [*[model.fetch_command for model in missing], f"rung check {file}", f"rung run {file}"]
 
 
 def _can_group(made: "NewProject") -> bool:
