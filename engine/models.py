@@ -264,7 +264,7 @@ def _loading_error(what: str, source: str, revision: str | None, error: Exceptio
 
 
 def _told_by_hub(error: BaseException | None, source: str, revision: str | None) -> EngineError | None:
-    """What the hub said, where that is behind the error: gated, not there, no such revision; or that it wasn't reached."""
+    """What the hub said, where that is behind the error: gated, not there, no such revision, not reached."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     from engine.hub.faults import explained, not_reached

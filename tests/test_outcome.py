@@ -10,6 +10,7 @@ import pytest
 from engine.events import Finished, Phase, Started, Step
 from engine.methods import METHODS
 from engine.methods.outcome import Outcome, outcome_of
+from engine.runs.fold import RunState, apply
 from engine.runs.folder import RunFolder, new_run_folder
 from engine.runs.reader import RunReader
 from tests.method_runs import chat_rows, make_recipe, sit, write_rows
@@ -19,6 +20,7 @@ from tests.test_methods_curves import CASES, SHORT
 from tests.tiny import make_tiny_model
 from tests.trained_runs import lora_run, make_project
 from tui.app import RungApp
+from tui.commands.event_lines import status_line
 
 RUN = "20260102-030405-sft-ab12"
 WORDS = "validation loss 1.2 before, 1.5 after (8 validation rows)"
@@ -176,3 +178,16 @@ def test_the_model_card_says_it(tmp_path: Path) -> None:
     assert f"| measured | {WORDS} |" in card
     assert f"- The run {WORSE}." in card
     assert f"The run {WORSE}." in said["notes"]
+
+
+def test_the_live_line_of_a_run_that_learns_from_rewards_shows_the_reward() -> None:
+    state = RunState()
+    for number, event in enumerate(
+        [
+            {"type": "started", "host": "host", "pid": 1, "devices": ["cpu"], "world_size": 1},
+            {"type": "step", "step": 3, "loss": 0.0, "metrics": {"reward": 0.25}},
+            {"type": "evaluation", "step": 3, "metrics": {"loss": 0.0, "reward": 0.5}},
+        ]
+    ):
+        apply(state, {"v": 1, "seq": number, "time": 1.0} | event)
+    assert "reward 0.2500 · validation 0.5000" in status_line(state) and "loss" not in status_line(state)

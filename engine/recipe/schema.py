@@ -71,7 +71,11 @@ class AdapterSettings(Strict):
     kind: Literal["lora", "dora", "bottleneck"] = Field("lora", description="lora, dora or bottleneck")
     r: Positive = Field(16, description="rank of LoRA, or width of a bottleneck: more learns more and costs more")
     lora_alpha: Positive = Field(32, description="scale: the update counts alpha / r; twice r is a common choice")
-    lora_dropout: Fraction = Field(0.05, description="share of the adapter's inputs dropped while training")
+    lora_dropout: Fraction = Field(
+        0.05,
+        description="share of the adapter's inputs dropped while training; dpo, kto, orpo and reward drop none "
+        "unless their disable_dropout is false",
+    )
     target_modules: str | list[str] = Field(
         "all-linear", description="all-linear, or names of the layers to adapt, for example [q_proj, v_proj]"
     )

@@ -32,7 +32,9 @@ def status_line(state: RunState) -> str:
     if not state.step:
         return f"{state.status} · {state.phase or 'starting'}"
     parts = [f"step {_of(state.step, state.total_steps)}"]
-    for name, label in (("loss", "loss"), ("evaluation/loss", "validation")):
+    # The loss of a method that learns from rewards says nothing: it is about 0 whatever is learned.
+    main = "reward" if "reward" in state.curves else "loss"
+    for name, label in ((main, main), (f"evaluation/{main}", "validation")):
         if (curve := state.curves.get(name)) and curve.last is not None:
             parts.append(f"{label} {curve.last:.4f}")
     if (curve := state.curves.get("tokens_per_second")) and curve.last:
