@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.events import Finished, Phase, Started, Step
+from engine.events import Evaluation, Finished, Phase, Started, Step, to_json_line
 from engine.methods import METHODS
 from engine.methods.outcome import Outcome, outcome_of
 from engine.runs.fold import RunState, apply
@@ -182,12 +182,7 @@ def test_the_model_card_says_it(tmp_path: Path) -> None:
 
 def test_the_live_line_of_a_run_that_learns_from_rewards_shows_the_reward() -> None:
     state = RunState()
-    for number, event in enumerate(
-        [
-            {"type": "started", "host": "host", "pid": 1, "devices": ["cpu"], "world_size": 1},
-            {"type": "step", "step": 3, "loss": 0.0, "metrics": {"reward": 0.25}},
-            {"type": "evaluation", "step": 3, "metrics": {"loss": 0.0, "reward": 0.5}},
-        ]
-    ):
-        apply(state, {"v": 1, "seq": number, "time": 1.0} | event)
+    started, step = Started("host", 1, ["cpu"], 1), Step(3, 0.5, 0.0, metrics={"reward": 0.25})
+    for number, event in enumerate((started, step, Evaluation(3, "validation", {"loss": 0.0, "reward": 0.5}))):
+        apply(state, json.loads(to_json_line(event, number, 1.0)))
     assert "reward 0.2500 · validation 0.5000" in status_line(state) and "loss" not in status_line(state)
