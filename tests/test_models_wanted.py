@@ -104,6 +104,12 @@ def test_the_model_below_a_reward_run_is_wanted(tmp_path: Path) -> None:
     assert [model.name for model in models_of_recipe(recipe, tmp_path)] == ["pocket", "org/base"]
 
 
+def test_a_reward_model_that_the_climb_trains_first_need_not_be_there_yet(tmp_path: Path) -> None:
+    root = make_demo("preference", tmp_path / "demo")
+    wanted = models_of_project(load_project(root), root, rag=True, tune=True)
+    assert {model.name for model in wanted} == {"pocket"} and not missing_models(wanted, root)
+
+
 def test_a_climb_wants_embedding_model_judge_and_its_recipes_models(demo: Path) -> None:
     documents = {"path": "docs", "kind": "dense", "embedding_model": "org/embeds"}
     judge = {"model": {"name": "org/judge"}, "criterion": "better"}

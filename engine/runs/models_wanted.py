@@ -12,7 +12,7 @@ from engine.recipe.load import load_recipe
 from engine.recipe.schema import ModelSettings, Recipe
 from engine.retrieval.settings import RetrievalSettings
 from engine.rewards.settings import read_rewards
-from engine.runs.named import named_run
+from engine.runs.named import recipe_of
 
 
 @dataclass(frozen=True)
@@ -125,4 +125,4 @@ def _of_block(recipe: Recipe, root: Path) -> Iterator[WantedModel]:
             if reward.path is not None:
                 yield WantedModel(reward.path, None, False, f"{field}.path")
             elif reward.run is not None:
-                yield _of_settings(load_recipe(named_run(root, reward.run).recipe).model, f"{field}.run")
+                yield _of_settings(load_recipe(recipe_of(root, reward.run)).model, f"{field}.run")

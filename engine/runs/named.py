@@ -31,11 +31,20 @@ def with_runs_named(recipe: Recipe, root: Path) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
+def recipe_of(root: Path, wanted: str) -> Path:
+    """The recipe of the run that `wanted` names; a recipe's file need not have been run yet."""
+    return root / wanted if _is_recipe(wanted) else find_run(root, wanted).recipe
+
+
 def named_run(root: Path, wanted: str) -> RunFolder:
     """The run that `wanted` names: as `find_run` has it, or a recipe's file for the newest finished run of it."""
-    if wanted.endswith((".yaml", ".yml")):
+    if _is_recipe(wanted):
         return _newest_of_recipe(root, wanted)
     return find_run(root, wanted)
+
+
+def _is_recipe(wanted: str) -> bool:
+    return wanted.endswith((".yaml", ".yml"))
 
 
 def _newest_of_recipe(root: Path, file: str) -> RunFolder:
