@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from engine.endpoint_requests import RefusedError, Requests
 from engine.errors import EngineError
@@ -31,6 +31,13 @@ class ChatReply:
     seconds: float
     finish_reason: str
     refusal: str = ""
+
+    @property
+    def end(self) -> Literal["end", "length", "refused"]:
+        """How it ended: by itself, cut off at the limit, or refused for what it says."""
+        if self.refusal:
+            return "refused"
+        return "length" if self.finish_reason == "length" else "end"
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ def test_each_prompt_makes_a_pair_or_says_why_not() -> None:
         "cut off": [*said("first", "long"), Reply("and so on and", "length")],
         "cut critique": [*said("first"), Reply("it is not", "length"), *said("second")],
         "no room": [*said("first"), Reply("", "no_room"), *said("second")],
+        "refused": [*said("first"), Reply("", "refused"), *said("second")],
         "thinks": said("<think>hm</think>first", "<think>so</think>too long", "<think>it asks to revise</think>second"),
     }
     prompts = [Prompted([{"role": "user", "content": name}], None, "rows", n) for n, name in enumerate(script)]
@@ -119,6 +120,7 @@ def test_each_prompt_makes_a_pair_or_says_why_not() -> None:
         "cut off": "the revision is cut off at 256 tokens",
         "cut critique": None,
         "no room": "the model's context has no room for the critique",
+        "refused": "the service refuses the critique",
         "thinks": None,
     }
     assert share_revised(revisions) == {"share_revised": 3 / 4}

@@ -107,6 +107,27 @@ def test_a_teacher_that_breaks_off_is_asked_only_for_the_rest(model_folder: Path
     assert not set(rest) & set(asked[:10])
 
 
+def test_a_prompt_that_the_service_refuses_is_left_out_and_the_others_are_learned(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    folder = new_run_folder(write_rows(tmp_path, chat_rows(16)), "distill")
+    short = {"max_steps": 2, "eval_steps": 2}
+
+    def refuses_one(sent: Sent) -> Response:
+        if sent.body["messages"][-1]["content"] == "Colour 3?":
+            return Response({"error": {"message": "content policy"}}, 400)
+        return answer(right_word(sent))
+
+    with chat_service(refuses_one) as service:
+        sit(make_recipe("distill", model_folder, distill=block(service.url), training=short), folder)
+    assert RunReader(folder).catch_up().status == "finished"
+    rows = [
+        row for name in ("train", "validation") for row in read_json_lines(folder.path / "teacher" / f"{name}.jsonl")
+    ]
+    assert len(rows) == 15
+    assert any("1: the teacher's service refuses the prompt" in text for text in warnings_of(folder))
+
+
 def test_samples_of_a_local_teacher_go_on_where_they_stopped(model_folder: Path, tmp_path: Path) -> None:
     """A random model says nothing good, but it says it again: the same answers after a stop as without one."""
     from engine.data.prompts import prompts_from

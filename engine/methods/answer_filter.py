@@ -60,6 +60,8 @@ def reasons(found: Sequence[Sorted]) -> list[str]:
 def _fault(answer: Answer, score: float | None, repeated: bool, settings: DistillSettings) -> str | None:
     if answer.end == "no_room":
         return "the prompt fills the teacher's context: there is no room for an answer"
+    if answer.end == "refused":
+        return "the teacher's service refuses the prompt"
     if answer.end == "length":
         return f"cut off at {settings.teacher.max_new_tokens} tokens"
     if not answer.text.strip():
@@ -75,5 +77,6 @@ def _fault(answer: Answer, score: float | None, repeated: bool, settings: Distil
 def _judged(reply: Reply) -> str | None:
     verdict = read_verdict(reply.text)
     if verdict is None:
-        return f"{NO_VERDICT}: its context has no room for it" if reply.end == "no_room" else NO_VERDICT
+        why = {"no_room": ": its context has no room for it", "refused": ": its service refuses the question"}
+        return f"{NO_VERDICT}{why.get(reply.end, '')}"
     return None if verdict == "good" else "the judge calls it bad"

@@ -21,10 +21,11 @@ NOT_PREFERRED = "the judge doesn't prefer the revision in both orders"
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said. `end`: end (its own stop), length (cut off), no_room (its context holds no answer)."""
+    """What a model said. `end`: end (its own stop), length (cut off), no_room (its context holds no answer), refused
+    (by its service)."""
 
     text: str
-    end: Literal["end", "length", "no_room"]
+    end: Literal["end", "length", "no_room", "refused"]
 
 
 Ask = Callable[[Sequence[list[Message]]], list[Reply]]
@@ -170,6 +171,8 @@ def _asked(
 def _fault(reply: Reply, text: str, what: str, settings: ConstitutionSettings) -> str | None:
     if reply.end == "no_room":
         return f"the model's context has no room for the {what}"
+    if reply.end == "refused":
+        return f"the service refuses the {what}"
     if reply.end == "length" and what != "critique":
         return f"the {what} is cut off at {settings.max_new_tokens} tokens"
     return None if text else f"the {what} is empty"

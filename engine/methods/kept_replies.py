@@ -151,8 +151,9 @@ class EndpointSpeaker:
     def speak(self, conversations: Sequence[list[Message]]) -> Numbered:
         """As the service gives them, several at once."""
         with ChatEndpoint(self._endpoint) as endpoint:
-            for number, reply in endpoint.stream_replies(conversations, ChatDecoding(self._max_new_tokens)):
-                yield number, Reply(reply.text, "length" if reply.finish_reason == "length" else "end")
+            decoding = ChatDecoding(self._max_new_tokens)
+            for number, reply in endpoint.stream_replies(conversations, decoding, keep_refused=True):
+                yield number, Reply(reply.text, reply.end)
 
     def close(self) -> None:
         """Nothing is held between two questions."""

@@ -18,7 +18,7 @@ from engine.models import context_length, free_memory, load_model, load_tokenize
 from engine.worker.reporter import Reporter
 
 TOLD_EVERY = 8
-End = Literal["end", "length", "no_room"]
+End = Literal["end", "length", "no_room", "refused"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the teacher: whole, cut off at the limit, or none, where its context has no room for one."""
+    """One answer of the teacher: whole, cut off at the limit, or none: its context has no room for one, or its service
+    refuses the prompt."""
 
     prompt: Prompted
     text: str
@@ -124,8 +125,9 @@ def _from_endpoint(
         for sample in sorted({asked.sample for asked in missing}):
             these = [asked for asked in missing if asked.sample == sample]
             seeded = ChatDecoding(decoding.max_tokens, decoding.temperature, seed=seed + sample)
-            for number, reply in endpoint.stream_replies([_turns(asked.prompt, settings) for asked in these], seeded):
-                yield these[number], reply.text, "length" if reply.finish_reason == "length" else "end"
+            turns = [_turns(asked.prompt, settings) for asked in these]
+            for number, reply in endpoint.stream_replies(turns, seeded, keep_refused=True):
+                yield these[number], reply.text, reply.end
 
 
 def _from_model(
