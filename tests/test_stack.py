@@ -228,6 +228,17 @@ async def test_a_screen_takes_it_with_one_key(demo: Path, able: str, started: li
         await until(pilot, lambda: started == [("train", able)])
 
 
+async def test_the_data_screen_offers_it_too(demo: Path, able: str) -> None:
+    app = RungApp(demo, start="runs")
+    async with app.run_test(size=NARROW) as pilot:
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, ErrorPanel))
+        assert "can't read data" in shown(app)
+        await pilot.press("t")
+        await until(pilot, lambda: load_project(demo).worker_python == able)
+        await until(pilot, lambda: "f5 reads again" in shown(app))
+
+
 async def test_without_another_python_the_panel_offers_none(demo: Path, light: None) -> None:
     app = RungApp(demo, start="wizard")
     async with app.run_test(size=WIDE) as pilot:

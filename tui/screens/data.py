@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 from engine.data_browser import DataBrowser
 from engine.errors import EngineError
 from engine.project import is_project
+from engine.stack import LacksStack
 from tui.screens.base import RungScreen
 from tui.screens.data_lines import entry_line, figure_lines, head_lines, kinds_of, row_text, shown_line
 from tui.text import printable
@@ -64,6 +65,7 @@ class DataScreen(RungScreen):
         self._wanted: int | None = None
         self._asking = False
         self._figures = False
+        self._offered = False
         self._idle: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -86,6 +88,8 @@ class DataScreen(RungScreen):
             self._idle = None
         if not is_project(self.rung.root):
             self._say(NO_PROJECT)
+        elif self._offered:
+            self._offered = False  # Back from the panel: nothing has changed yet.
         elif self._browser is None:
             self.action_read()
 
@@ -179,6 +183,9 @@ class DataScreen(RungScreen):
                 self._close()
                 self._report = None
                 self._say(f"The rows can't be shown.\n\n{printable(str(result))}\n\nf5 reads again, v another split.")
+                if isinstance(result, LacksStack) and self.rung.screen is self:
+                    self._offered = True
+                    self.rung.show_error(result)  # It has a key for another interpreter.
             else:
                 done(result)
 
