@@ -91,10 +91,10 @@ def test_price_stands_beside_time_and_against_an_endpoint_alone() -> None:
     found = break_even_fields(rows[2], rows, pairs, 0.02, True)
     assert (found["break_even"], found["break_even_cost"], found["break_even_against"]) == (2_000, 2_000, "old")
     assert found["break_even_endpoint"] == {"against": "big", "cost": 223}
-    told = break_even_lines({"scoreboard": [*rows[:2], rows[2] | found], "margin": 0.02})
+    told = break_even_lines({"scoreboard": [*rows[:2], rows[2] | found], "pairs": pairs, "margin": 0.02})
     assert told == [
-        "tune (new) is shown to be at most 0.02 worse than prompt (old): the training's time is won back after 2,000 "
-        "answers, its price after 2,000",
+        "tune (new) is shown to be better than prompt (old): the training's time is won back after 2,000 answers, "
+        "its price after 2,000",
         "tune (new) is shown to be at most 0.02 worse than prompt (big): the training's price is won back after 223 "
         "answers",
     ]
@@ -178,8 +178,8 @@ def test_scoreboard_report_and_screen_say_it_only_for_a_good_model(tmp_path: Pat
         return
     answers = won_back(trained, 1.0, 0.5)
     assert (new["break_even"], new["break_even_cost"], new["break_even_against"]) == (answers, answers, "aaa")
-    assert f"is shown to be at most 0.02 worse than prompt ({base.label}): the training's time" in report
-    assert "is shown to be at most 0.02 worse than prompt" in shown
+    assert f"is shown to be better than prompt ({base.label}): the training's time" in report
+    assert "is shown to be better than prompt" in shown
 
 
 # The evidence behind the advice.

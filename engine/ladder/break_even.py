@@ -63,13 +63,20 @@ def break_even_lines(board: Mapping[str, Any]) -> list[str]:
     for row in rows:
         # Older scoreboards reckoned it whatever the quality, and did not say against what: theirs is not repeated.
         against, endpoint = row.get("break_even_against"), row.get("break_even_endpoint")
-        who = f"{names[row['candidate']]} is shown to be at most {board.get('margin', 0):g} worse than"
-        if against in names:
-            lines.append(f"{who} {names[against]}: {_local_words(row)}")
+        said = {against: _local_words(row)} if against in names else {}
         if endpoint and endpoint["against"] in names:
-            price = f"the training's price is won back after {endpoint['cost']:,} answers"
-            lines.append(f"{who} {names[endpoint['against']]}: {price}")
+            said[endpoint["against"]] = f"the training's price is won back after {endpoint['cost']:,} answers"
+        for other, words in said.items():
+            lines.append(
+                f"{names[row['candidate']]} is shown to be {_how_good(row, other, board)} {names[other]}: {words}"
+            )
     return lines
+
+
+def _how_good(row: Row, other: str, board: Mapping[str, Any]) -> str:
+    if no_worse(row, {"candidate": other}, board.get("pairs") or [], 0.0):
+        return "better than"
+    return f"at most {board.get('margin', 0):g} worse than"
 
 
 def _local_words(row: Row) -> str:
