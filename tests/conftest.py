@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 # Before anything loads torch or huggingface_hub: no network, one thread for each of the processes that run at once,
-# and colours as the snapshots have them.
+# and colours and sizes as the tests' own terminals have them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
 

@@ -110,9 +110,9 @@ def use_hub(hub: SmallHub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def ended(folder: RunFolder) -> RunState:
-    """The job's state once it is over."""
-    for state in follow(RunReader(folder), lambda events, state: None):
+def ended(folder: RunFolder, after: int = -1) -> RunState:
+    """The job's state once it is over; `after` is the last event of an earlier session, whose end doesn't count."""
+    for state in follow(RunReader(folder), lambda events, state: None, after):
         last = state
     return last
 

@@ -70,11 +70,12 @@ def test_a_run_can_be_stopped_while_its_model_comes_and_gone_on_with(
     folder = start_run(hub_recipe(tiny_on_hub), root, fetch=True)
     held_at(folder, 20_000)
     request(folder, "stop")
-    assert ended(folder).status == "stopped"
+    stopped = ended(folder)
+    assert stopped.status == "stopped"
     assert bytes_begun(tiny_on_hub) >= 20_000
     hub.hold_after = None
     resume_run(folder)
-    state = ended(folder)
+    state = ended(folder, stopped.sequence)
     assert state.status == "finished", state.result
     assert str(hub.downloads()[-1]["range"]).startswith("bytes=")
 

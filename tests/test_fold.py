@@ -32,3 +32,16 @@ def test_a_live_run_is_counted_up_to_now() -> None:
     for seq, (time, event) in enumerate(RUN[:5]):
         apply(state, {"v": 1, "seq": seq, "time": float(time)} | event)
     assert state.seconds_worked(now=1011.0) == 14
+
+
+def test_a_session_that_brings_its_model_first_is_not_over() -> None:
+    """Its end of before doesn't count, though nothing is queued until the model is there."""
+    state = RunState()
+    for number, event in enumerate(
+        [
+            {"type": "stopped", "step": 0, "resumable": True},
+            {"type": "phase", "name": "download", "done": 3, "total": 9, "unit": "bytes"},
+        ]
+    ):
+        apply(state, {"v": 1, "seq": number, "time": 1.0 + number} | event)
+    assert (state.status, state.over, state.result) == ("queued", False, {})

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
+from engine.events import Event, Phase
 from engine.files import read_json_lines
 from engine.runs.folder import RunFolder, new_run_folder
 from engine.runs.reader import RunReader
@@ -290,10 +291,10 @@ def test_a_local_judge_that_calls_everything_good_keeps_it(tmp_path: Path) -> No
     judge = {"model": {"name": str(school.path / "model")}, "criterion": "Red.", "max_new_tokens": 24}
     settings = DistillSettings.model_validate({"teacher": {"model": {"name": "pocket"}}, "judge": judge})
     assert settings.judge is not None
-    told: list[tuple[int, int]] = []
+    told: list[Event] = []
     ask = partial(
         judge_answers, judge=settings.judge, file=tmp_path / "verdicts.jsonl", root=tmp_path, device="cpu", seed=0,
-        tell=lambda done, total: told.append((done, total)), before_asking=lambda: None,
+        report=told.append, before_asking=lambda: None,
     )  # fmt: skip
     found = sort_answers(answers, [None, None, None], settings, ask)
     assert [(one.dropped, one.verdict) for one in found] == [
@@ -301,7 +302,7 @@ def test_a_local_judge_that_calls_everything_good_keeps_it(tmp_path: Path) -> No
         (None, "Yes."),
         ("cut off at 256 tokens", None),
     ]
-    assert told == [(0, 2), (2, 2)]
+    assert [(event.done, event.total) for event in told if isinstance(event, Phase)] == [(0, 2), (2, 2)]
 
 
 def test_each_answer_that_is_not_learned_has_its_reason() -> None:

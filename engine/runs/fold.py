@@ -200,6 +200,9 @@ def waits_for(event: dict[str, Any]) -> str:
 
 def _phase(state: RunState, event: dict[str, Any]) -> None:
     name = str(event.get("name", ""))
+    if state.over:
+        # A session that brings its model first is not queued yet: no device is held meanwhile.
+        state.status, state.result, state.ended = "queued", {}, None
     if name != state.phase:
         _log(state, "phase", name)
     done, total = event.get("done"), event.get("total")
