@@ -63,7 +63,7 @@ def break_even_lines(board: Mapping[str, Any]) -> list[str]:
     for row in rows:
         # Older scoreboards reckoned it whatever the quality, and did not say against what: theirs is not repeated.
         against, endpoint = row.get("break_even_against"), row.get("break_even_endpoint")
-        said = {against: _local_words(row)} if against in names else {}
+        said = {str(against): _local_words(row)} if against in names else {}
         if endpoint and endpoint["against"] in names:
             said[endpoint["against"]] = f"the training's price is won back after {endpoint['cost']:,} answers"
         for other, words in said.items():
