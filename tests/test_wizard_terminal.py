@@ -98,7 +98,7 @@ def test_the_whole_wizard_with_the_terminal_lost_in_the_middle(
     second.wait_for("searched in", PATIENCE)
     # Escape and a letter right behind it would be one key: wait until the letters are keys again.
     second.keys("Escape")
-    second.wait_for("m measure")
+    second.wait_for(lambda shown: "leave the field" not in shown)
     second.keys("m")
     second.wait_for("Measuring: running", PATIENCE)
     second.wait_for(lambda _: measured(root, "rag"), PATIENCE)
