@@ -71,7 +71,8 @@ def test_ctrl_c_resume_and_compare_on_one_curve(project: Path) -> None:
     events = [json.loads(line) for line in rung("watch", stopped["run"], "--json", cwd=project)[0].splitlines()]
     assert [event["seq"] for event in events] == list(range(len(events)))
     types = [event["type"] for event in events]
-    assert types.count("queued") == 2
+    # A second one tells whom the session waits for: the one before may still be leaving its device.
+    assert "queued" in types[: types.index("started")] and "queued" in types[types.index("stopped") :]
     assert types.index("stopped") < types.index("resumed") < types.index("finished")
     sittings = types.index("resumed")
     first = [event["step"] for event in events[:sittings] if event["type"] == "step"]
