@@ -21,13 +21,12 @@ CONSTRAINTS := $(shell if command -v nvidia-smi >/dev/null 2>&1 || [ -e /proc/dr
 	then echo constraints/gpu.txt; else echo constraints/cpu.txt; fi)
 INSTALL_INPUTS := pyproject.toml constraints/ui.txt $(CONSTRAINTS)
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --prefer-binary -c $(CONSTRAINTS)
-CHECKED := engine tui recipes rung.py
 
 # An environment that sees the other one beneath it, and has of its own only what is older there: torch, the largest, is
 # the same in both.
 LOWEST := build/lowest
-LOWEST_TESTS ?= tests/test_methods_*.py tests/test_adapter_kinds.py tests/test_bottleneck.py tests/test_masks.py \
-	tests/test_training.py tests/test_trl_arguments.py
+LOWEST_TESTS ?= tests/test_methods_*.py tests/engine/models/test_adapter_kinds.py tests/engine/models/test_bottleneck.py tests/engine/data/test_masks.py \
+	tests/engine/training/test_training.py tests/engine/recipe/test_trl_arguments.py
 SITE := import sysconfig; print(sysconfig.get_path('purelib'))
 
 .PHONY: demo test accept lowest lint quick format install install-test clean
@@ -45,7 +44,7 @@ test: lint quick
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict $(CHECKED)
+	$(BIN)/mypy --strict -p rung
 	$(BIN)/lint-imports
 
 quick: $(VENV)/.installed-test

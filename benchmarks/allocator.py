@@ -17,13 +17,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.allocator import PACKAGE, find_tcmalloc
-from engine.files import read_json_lines
-from engine.program import worker_command, worker_environment
-from engine.recipe.load import dump_recipe
-from engine.runs.folder import new_run_folder
-from tests.method_runs import make_recipe, write_rows
-from tests.tiny import make_byte_tokenizer
+from rung.engine.core.files import read_json_lines
+from rung.engine.jobs.folder import new_run_folder
+from rung.engine.jobs.program import worker_command, worker_environment
+from rung.engine.machine.allocator import PACKAGE, find_tcmalloc
+from rung.engine.recipe.load import dump_recipe
+from tests.helpers.method_runs import make_recipe, write_rows
+from tests.helpers.tiny import make_byte_tokenizer
 
 STEPS = 8
 KINDS: dict[str, dict[str, Any]] = {"LoRA": {}, "full": {"adapter": None}}

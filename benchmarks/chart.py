@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 
-from tui.themes import OUR_TOKENS
-from tui.widgets.chart import Chart, Series
-from tui.widgets.chart.smooth import Smoothed
+from rung.tui.chart import Chart, Series
+from rung.tui.chart.smooth import Smoothed
+from rung.tui.settings.themes import OUR_TOKENS
 
 SIZE = (120, 30)
 POINTS = (1_000, 10_000, 100_000, 1_000_000)
@@ -51,7 +51,7 @@ class CountingDriver(HeadlessDriver):
 class ChartApp(App[None]):
     """One chart on the whole terminal."""
 
-    CSS_PATH = str(Path(__file__).resolve().parents[1] / "tui" / "styles" / "chart.tcss")
+    CSS_PATH = str(Path(__file__).resolve().parents[1] / "tui" / "chart" / "chart.tcss")
 
     def compose(self) -> ComposeResult:
         yield Chart()

@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from textual.drivers.headless_driver import HeadlessDriver
 
-from engine.events import Phase, Started, Step, to_json_line
-from tui.app import RungApp
-from tui.messages import EventsRead
+from rung.engine.jobs.events import Phase, Started, Step, to_json_line
+from rung.tui.app import RungApp
+from rung.tui.watch.messages import EventsRead
 
 LIVE_SECONDS = 15.0
 BEAT_SECONDS = 0.01
@@ -31,8 +31,8 @@ BEAT_SECONDS = 0.01
 WRITER = """
 import sys, time
 from pathlib import Path
-from engine.events import Step, to_json_line
-from engine.runs.lock import try_lock
+from rung.engine.jobs.events import Step, to_json_line
+from rung.engine.jobs.lock import try_lock
 folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 held = try_lock(folder / "lock")
 with (folder / "events.jsonl").open("a") as events:

@@ -23,8 +23,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.files import write_text_atomic
-from engine.program import worker_environment
+from rung.engine.core.files import write_text_atomic
+from rung.engine.jobs.program import worker_environment
 
 TITLES = {
     "machine": "What is there",

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from engine.files import read_json_lines
-from engine.runs.folder import RunFolder
+from rung.engine.core.files import read_json_lines
+from rung.engine.jobs.folder import RunFolder
 
 # Dense bfloat16 operations a second, by the vendor's data sheets.
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12, "L40S": 362e12, "RTX 4090": 165e12}

@@ -41,7 +41,7 @@ from gpu_runs import (  # noqa: E402
 )
 from gpu_shapes import SHAPES, make_model, recipe_value, skewed_lengths, write_chats, write_pairs  # noqa: E402
 
-from engine.recipe.load import build_recipe  # noqa: E402
+from rung.engine.recipe.load import build_recipe  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def machine(place: Workplace) -> None:
 
     import torch
 
-    from engine.devices import sample
+    from rung.engine.machine.devices import read_devices
 
-    devices = [device.name for device in sample(os.getpid()).devices or []]
+    devices = [device.name for device in read_devices()]
     versions = {name: _version(name) for name in ("torch", "transformers", "peft", "trl", "bitsandbytes", "textual")}
     optional = ("flash_attn", "kernels", "liger_kernel", "vllm", "xformers", "deepspeed")
     emit(what="seen", nvml=devices, **versions, cuda=torch.version.cuda)

@@ -12,18 +12,18 @@ from typing import Any
 
 from gpu_figures import device_name, events_of, forget, gib, peak, steady, wait_for_device
 
-from engine.files import read_json_lines
-from engine.recipe.load import build_recipe, dump_recipe
-from engine.recipe.schema import Recipe
-from engine.runs.folder import RunFolder, new_run_folder
+from rung.engine.core.files import read_json_lines
+from rung.engine.jobs.folder import RunFolder, new_run_folder
+from rung.engine.recipe.load import build_recipe, dump_recipe
+from rung.engine.recipe.schema import Recipe
 
-RUNG = [sys.executable, str(Path(__file__).resolve().parents[1] / "rung.py")]
+RUNG = [sys.executable, "-m", "rung"]
 
 
 def train_here(root: Path, value: dict[str, Any]) -> tuple[RunFolder, str | None]:
     """A whole run in this process, so that the libraries are loaded once; what it failed with."""
-    from engine.worker.reporter import Reporter
-    from engine.worker.train import train
+    from rung.engine.jobs.reporter import Reporter
+    from rung.engine.training.train import train
 
     forget()
     recipe = build_recipe(value, "the benchmark")
@@ -43,12 +43,12 @@ def train_here(root: Path, value: dict[str, Any]) -> tuple[RunFolder, str | None
 
 def gathered(root: Path, recipe: Recipe) -> tuple[Any, Any, Any]:
     """The job, the method's trainer over it as the worker builds it, and the run's forecast."""
-    from engine.methods import method_module
-    from engine.methods.arguments import default_precision
-    from engine.worker.footprint import Footprint
-    from engine.worker.gather import gather
-    from engine.worker.policy import hold_trained_in_float32
-    from engine.worker.reporter import Reporter
+    from rung.engine.jobs.reporter import Reporter
+    from rung.engine.training.footprint import Footprint
+    from rung.engine.training.methods import method_module
+    from rung.engine.training.methods.arguments import default_precision
+    from rung.engine.training.model import hold_trained_in_float32
+    from rung.engine.training.prepare import gather
 
     forget()
     folder = new_run_folder(root, recipe.method)
@@ -65,8 +65,8 @@ def launch_check(root: Path, recipe: Recipe) -> dict[str, Any]:
     """Forecast and peak of the launch check: a real training step and a real evaluation on the longest rows."""
     import torch
 
-    from engine.methods.rows import StepRows
-    from engine.worker.preflight import run_preflight
+    from rung.engine.training.methods.rows import StepRows
+    from rung.engine.training.preflight import run_preflight
 
     job, trainer, footprint = gathered(root, recipe)
     run_preflight(job, trainer, footprint, StepRows(trainer))
@@ -123,12 +123,12 @@ def train_by_trl(value: dict[str, Any], options: dict[str, Any], folder: Path, s
 
 def answer_by_rung(root: Path, model: Path, count: int, own: int, answer: int, shared: int = 0) -> dict[str, Any]:
     """Prompts answered by the scoreboard's own generation."""
-    from engine.generation import Decoding
-    from engine.ladder.batched import Request
-    from engine.ladder.local_answers import plan_batches
-    from engine.ladder.local_model import LocalModels
-    from engine.ladder.spec import CandidateSpec
-    from engine.recipe.schema import ModelSettings
+    from rung.engine.generation.batch_sizes import plan_batches
+    from rung.engine.generation.batched import Request
+    from rung.engine.generation.client import Decoding
+    from rung.engine.ladder.local_model import LocalModels
+    from rung.engine.ladder.spec import CandidateSpec
+    from rung.engine.recipe.schema import ModelSettings
 
     told: list[str] = []
     models = LocalModels(root, lambda event: told.append(event.type))

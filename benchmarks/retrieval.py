@@ -137,8 +137,8 @@ def run_stage(engine: str, stage: str, work: Path) -> dict[str, Any]:
 
 
 def rung_build(work: Path) -> dict[str, Any]:
-    from engine.retrieval.build import build_index
-    from engine.retrieval.settings import RetrievalSettings
+    from rung.engine.retrieval.build import build_index
+    from rung.engine.retrieval.settings import RetrievalSettings
 
     import_cpu = imported("lancedb", "semantic_text_splitter")
     settings = RetrievalSettings(chunk_size=CHUNK_CHARACTERS)
@@ -147,8 +147,8 @@ def rung_build(work: Path) -> dict[str, Any]:
 
 def rung_update(work: Path) -> dict[str, Any]:
     """One of the hundred files gets other rows."""
-    from engine.retrieval.build import build_index
-    from engine.retrieval.settings import RetrievalSettings
+    from rung.engine.retrieval.build import build_index
+    from rung.engine.retrieval.settings import RetrievalSettings
 
     imported("lancedb", "semantic_text_splitter")
     changed = work / "corpus" / "000.jsonl"
@@ -162,8 +162,8 @@ def rung_update(work: Path) -> dict[str, Any]:
 
 
 def rung_query(work: Path) -> dict[str, Any]:
-    from engine.retrieval.index import open_index
-    from engine.retrieval.settings import RetrievalSettings
+    from rung.engine.retrieval.index import open_index
+    from rung.engine.retrieval.settings import RetrievalSettings
 
     index = open_index(work / "rung", RetrievalSettings(chunk_size=CHUNK_CHARACTERS))
     first_ids = part_starts(work)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import torch
 
-from engine.generation import Decoding
-from engine.models import pick_device
-from engine.worker.sampling import pick_tokens
+from rung.engine.generation.client import Decoding
+from rung.engine.generation.sampling import pick_tokens
+from rung.engine.models.load import pick_device
 
 
 def main() -> None:

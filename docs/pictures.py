@@ -20,11 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from engine.comparison import newest_trained  # noqa: E402
-from engine.runs.reader import RunReader  # noqa: E402
-from tests.on_screen import REPLAYS, THREE_RUNS, project, settled, shown, until  # noqa: E402
-from tui.app import RungApp  # noqa: E402
-from tui.screens.welcome import begin_demo  # noqa: E402
+from rung.engine.jobs.reader import RunReader  # noqa: E402
+from rung.engine.results.comparison import newest_trained  # noqa: E402
+from rung.tui.app import RungApp  # noqa: E402
+from rung.tui.home.screen import begin_demo  # noqa: E402
+from tests.helpers.on_screen import REPLAYS, THREE_RUNS, project, settled, shown, until  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 FONT = "DejaVu Sans Mono"

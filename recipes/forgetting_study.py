@@ -17,16 +17,16 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.errors import EngineError
-from engine.project.follow import facts_or_none, load_fitted
-from engine.project.root import project_root
-from engine.recipe.load import build_recipe, dump_recipe, load_recipe
-from engine.recipe.rates import learning_rate
-from engine.recipe.schema import AdapterSettings, Recipe
-from engine.runs.folder import RunFolder, list_runs
-from engine.runs.launch import resume_run, start_run
-from engine.runs.lock import is_locked
-from engine.runs.reader import RunReader, log_tail
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.folder import RunFolder, list_runs
+from rung.engine.jobs.lock import is_locked
+from rung.engine.jobs.reader import RunReader, log_tail
+from rung.engine.project.follow import facts_or_none, load_fitted
+from rung.engine.project.root import project_root
+from rung.engine.recipe.load import build_recipe, dump_recipe, load_recipe
+from rung.engine.recipe.rates import learning_rate
+from rung.engine.recipe.schema import AdapterSettings, Recipe
+from rung.engine.training.launch import resume_run, start_run
 
 KINDS = ("lora", "full")
 RATIOS = (0.0, 0.05, 0.2)

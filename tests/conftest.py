@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.program import ROOT
+
 # Before anything loads torch or huggingface_hub: no network, one thread for each of the processes that run at once,
 # and colours and sizes as the tests' own terminals have them.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -27,7 +29,7 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """The folder of real data sets beside the project; tests that need it are skipped without it."""
-    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the reference data is not beside the project")
     return folder
@@ -60,7 +62,7 @@ class Ran:
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """`cli("runs", "--json")` runs a command line in this process and this folder."""
-    from rung import main
+    from rung.__main__ import main
 
     def run(*arguments: str | Path) -> Ran:
         capsys.readouterr()

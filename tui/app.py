@@ -15,28 +15,28 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.signal import Signal
 
-from engine.errors import EngineError
-from engine.project import is_project
-from engine.recent_projects import remember_project
-from engine.runs.folder import RunFolder, find_run
-from tui.covered_screens import CoveredScreensRest
-from tui.glyphs import Glyphs, glyphs
-from tui.interpreter import take_python, worker_python
-from tui.key_order import OrderedKeys
-from tui.ladder_data import Ladder
-from tui.messages import EventsRead, LadderRead, LivenessRead, LogRead, RunFound
-from tui.screens import screen_class, screens
-from tui.screens.base import RungScreen
-from tui.settings import Settings, load_settings, save_settings
-from tui.store import WatchedRun
-from tui.tailer import Tailer
-from tui.themes import OUR_TOKENS, SIXTEEN, THEMES
+from rung.engine.core.errors import EngineError
+from rung.engine.guide.recent_projects import remember_project
+from rung.engine.jobs.folder import RunFolder, find_run
+from rung.engine.project import is_project
+from rung.tui.interpreter import take_python, worker_python
+from rung.tui.screens import screen_class, screens
+from rung.tui.settings.stored import Settings, load_settings, save_settings
+from rung.tui.settings.themes import OUR_TOKENS, SIXTEEN, THEMES
+from rung.tui.shell.covered_screens import CoveredScreensRest
+from rung.tui.shell.key_order import OrderedKeys
+from rung.tui.shell.ladder_data import Ladder
+from rung.tui.shell.screen import RungScreen
+from rung.tui.text.glyphs import Glyphs, glyphs
+from rung.tui.watch.messages import EventsRead, LadderRead, LivenessRead, LogRead, RunFound
+from rung.tui.watch.tailer import Tailer
+from rung.tui.watch.watched_run import WatchedRun
 
 Result = TypeVar("Result")
 
 
 def _palette() -> type[Provider]:
-    from tui.palette import RungCommands
+    from rung.tui.palette import RungCommands
 
     return RungCommands
 
@@ -58,7 +58,7 @@ class RungApp(OrderedKeys, CoveredScreensRest):
 
     TITLE = "Rung"
     DEFAULT_MODE = "rung"
-    CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -223,13 +223,13 @@ class RungApp(OrderedKeys, CoveredScreensRest):
 
     def action_help(self) -> None:
         """All keys."""
-        from tui.screens.help import HelpScreen
+        from rung.tui.help.screen import HelpScreen
 
         self.push_screen(HelpScreen())
 
     def action_settings(self) -> None:
         """The user's settings."""
-        from tui.screens.settings import SettingsScreen
+        from rung.tui.settings.screen import SettingsScreen
 
         self.push_screen(SettingsScreen())
 
@@ -349,7 +349,7 @@ class RungApp(OrderedKeys, CoveredScreensRest):
 
     def show_error(self, error: EngineError) -> None:
         """Show what went wrong, over the screen."""
-        from tui.screens.dialogs import ErrorPanel
+        from rung.tui.shell.dialogs import ErrorPanel
 
         self.forget_waiting_keys()
         self.push_screen(ErrorPanel(error))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
             f"{name!r} is not a command of rung",
             hint=f"did you mean {' or '.join(near)}?" if near else "rung --help lists the commands",
         )
-    module = importlib.import_module(f"tui.commands.{command.module}")
+    module = importlib.import_module(f"rung.tui.commands.{command.module}")
     parser = argparse.ArgumentParser(prog=f"rung {name}", description=f"rung {name}: {command.help}.")
     module.add_arguments(parser)
     if name in STARTS_WORKERS:
@@ -87,7 +87,7 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
         )  # fmt: skip
     args = parser.parse_args(arguments)
     if name in STARTS_WORKERS and args.python is not None:
-        from tui.interpreter import use_python
+        from rung.tui.interpreter import use_python
 
         use_python(args.python, _root_of(args))
     code: int = module.run(args)
@@ -96,8 +96,8 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
 
 def _root_of(args: argparse.Namespace) -> Path:
     """The project that a command is about: that of the recipe it names, else the one in this folder."""
-    from engine.project import project_root
-    from tui.commands.project import current_root
+    from rung.engine.project import project_root
+    from rung.tui.commands.project import current_root
 
     named = getattr(args, "recipe", None) or getattr(args, "path", None)
     is_recipe = isinstance(named, Path) and named.suffix in (".yaml", ".yml")
@@ -142,7 +142,7 @@ def _help() -> str:
 def _screens() -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise EngineError("The screens need a terminal", hint="rung --help lists the commands that work without one")
-    from tui.commands.screens import open_screens
+    from rung.tui.commands.screens import open_screens
 
     return open_screens()
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 _asked_for: list[str] = []
 """What `--python` of this command named."""
@@ -11,8 +11,8 @@ _asked_for: list[str] = []
 
 def worker_python(root: Path, from_settings: str | None = None) -> str | None:
     """That of `--python`, else of the project, else of the user's settings; None: the one Rung runs in."""
-    from engine.project.load import python_of_project
-    from tui.settings import load_settings
+    from rung.engine.project.load import python_of_project
+    from rung.tui.settings.stored import load_settings
 
     fallback = load_settings().worker_python if from_settings is None else from_settings
     return asked_for() or python_of_project(root) or fallback or None
@@ -28,7 +28,7 @@ def use_python(path: Path, root: Path) -> None:
 
     Raises EngineError for one that can't train.
     """
-    from engine.stack import usable_python
+    from rung.engine.jobs.stack import usable_python
 
     _asked_for[:] = [usable_python(path)]
     keep_python(root)
@@ -36,8 +36,8 @@ def use_python(path: Path, root: Path) -> None:
 
 def keep_python(root: Path) -> None:
     """Write what `--python` named into the project's rung.yaml, where there is a project."""
-    from engine.project import is_project
-    from engine.project.load import python_of_project
+    from rung.engine.project import is_project
+    from rung.engine.project.load import python_of_project
 
     python = asked_for()
     if python is None or not is_project(root) or python_of_project(root) == python:
@@ -48,7 +48,7 @@ def keep_python(root: Path) -> None:
 
 def take_python(python: str, root: Path) -> None:
     """Make it the project's worker_python, in rung.yaml as it is written. Raises EngineError."""
-    from engine.project.wizard import change_project
+    from rung.engine.guide.wizard import change_project
 
     try:
         change_project(root, {"worker_python": python})

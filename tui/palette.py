@@ -7,9 +7,9 @@ from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from tui.app import RungApp
-from tui.screens import screens
-from tui.themes import THEMES
+from rung.tui.app import RungApp
+from rung.tui.screens import screens
+from rung.tui.settings.themes import THEMES
 
 
 class RungCommands(Provider):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.data.shapes import Conversation, Message
-from engine.data.template import Span, TurnsRefused, has_generation_marks, marked_spans, render
+from rung.engine.data.shapes import Conversation, Message
+from rung.engine.data.template import Span, TurnsRefused, has_generation_marks, marked_spans, render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -3,13 +3,14 @@
 Names are compared without regard to capitals, spaces and hyphens. What a person says of the columns is applied before.
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.data.column_names import (
+from rung.engine.core.errors import EngineError
+from rung.engine.data.read import Row
+from rung.engine.recipe.column_names import (
     ANSWERS,
     ASKED,
     BAD,
@@ -24,9 +25,7 @@ from engine.data.column_names import (
     SYSTEM,
     TURNS,
 )
-from engine.data.needs import known_shape
-from engine.data.read import Row
-from engine.errors import EngineError
+from rung.engine.recipe.data_needs import known_shape
 
 Found = tuple[str, dict[str, str]]
 
@@ -84,19 +83,6 @@ def label_of(value: Any) -> bool | None:
     """Whether a label says that an answer is a good one; None where it says neither."""
     word = str(value).strip().casefold()
     return True if word in GOOD else False if word in BAD else None
-
-
-def check_fields(columns: Mapping[str, str]) -> None:
-    """Raise EngineError for a field that no shape has, with the nearest one. `columns`: field, column of the file."""
-    for field, column in columns.items():
-        if field in FIELDS or field in _all_names():
-            continue
-        near = difflib.get_close_matches(field, FIELDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else ""
-        if column in FIELDS and not near:
-            hint = f"the field comes first, then the column of the file: {column}={field}"
-        fields = ", ".join(dict.fromkeys(FIELDS))
-        raise EngineError(f"Rows have no field {field!r}", f"fields are: {fields}", hint)
 
 
 def is_transcript(value: Any) -> bool:
@@ -240,11 +226,6 @@ def _is_answered(turns: Any) -> bool:
     """Whether turns end in an answer, or are of no known form, which the reading of the row tells better."""
     last = turns[-1] if isinstance(turns, list) and turns else None
     return not isinstance(last, dict) or last.get("role", last.get("from")) not in ("user", "human")
-
-
-def _all_names() -> set[str]:
-    pairs = {name for pair in PAIRS for name in pair}
-    return {*ASKED, *ANSWERS, *TURNS, *LABELS, *SYSTEM, *SPEAKERS, *pairs}
 
 
 def _no_shape(rows: Sequence[Row]) -> EngineError:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.data.labels import Labelled
-from engine.data.one_row import example_of
-from engine.data.preferences import Pair
-from engine.data.prompts import Prompted
-from engine.data.shapes import Passage
+from rung.engine.data.labels import Labelled
+from rung.engine.data.one_row import example_of
+from rung.engine.data.preferences import Pair
+from rung.engine.data.prompts import Prompted
+from rung.engine.data.shapes import Passage
 
 _INSTRUCTING = ("system", "developer")
 _NO_TEXT_OF_THE_ROW = frozenset({"id", "system"})

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 COMPRESSIONS = (".gz", ".xz", ".zst")
 _MARKS = (

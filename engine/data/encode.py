@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.data.answer_spans import answer_spans, left_out, written
-from engine.data.shapes import Conversation, Example, Message, Passage
-from engine.data.template import Span, render, require_template
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
+from rung.engine.data.answer_spans import answer_spans, left_out, written
+from rung.engine.data.shapes import Conversation, Example, Message, Passage
+from rung.engine.data.template import Span, render, require_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data.read import data_kind
-from engine.errors import EngineError
-from engine.files import sha256_text
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import sha256_text
+from rung.engine.data.read import data_kind
 
 if TYPE_CHECKING:
-    from engine.recipe.schema import DataSettings
+    from rung.engine.recipe.schema import DataSettings
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 DEFAULT_SPLIT = "train"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 _ANSWER_NAMES = {"output", "outputs", "answer", "response", "target", "targets", "completion"}
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data.encode import stop_ids
-from engine.data.needs import METHOD_SHAPES, PAIRED
-from engine.data.pairs import encode_answers
-from engine.data.preferences import read_pair
-from engine.data.read import Problem, Row
-from engine.data.report import LoadedData, checked, lines_of, make_report
-from engine.data.shaped import read_labelled, read_shaped
-from engine.data.shapes import Conversation, Message
-from engine.data.template import TurnsRefused
-from engine.data.turns import read_each
+from rung.engine.data.encode import stop_ids
+from rung.engine.data.pairs import encode_answers
+from rung.engine.data.preferences import read_pair
+from rung.engine.data.read import Problem, Row
+from rung.engine.data.report import LoadedData, checked, lines_of, make_report
+from rung.engine.data.shaped import read_labelled, read_shaped
+from rung.engine.data.shapes import Conversation, Message
+from rung.engine.data.template import TurnsRefused
+from rung.engine.data.turns import read_each
+from rung.engine.recipe.data_needs import METHOD_SHAPES, PAIRED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

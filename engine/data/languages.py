@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from engine.measure.rows import plain_words
+from rung.engine.data.row_text import plain_words
 
 UNKNOWN = "unknown"
 # Words that are frequent in one of these languages and rare in the others.

@@ -5,15 +5,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data.encode import LossOn
-from engine.data.labels import load_labels
-from engine.data.needs import ANSWERED, METHOD_SHAPES, PAIRED
-from engine.data.pairs import load_pairs
-from engine.data.prompts import load_prompts
-from engine.data.report import LoadedData, load_data
-from engine.data.running_text import is_documents, load_running_text
-from engine.data.shaped import ShapedRows, read_shaped
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
+from rung.engine.data.encode import LossOn
+from rung.engine.data.labels import load_labels
+from rung.engine.data.pairs import load_pairs
+from rung.engine.data.prompts import load_prompts
+from rung.engine.data.report import LoadedData, load_data
+from rung.engine.data.running_text import is_documents, load_running_text
+from rung.engine.data.shaped import ShapedRows, read_shaped
+from rung.engine.recipe.data_needs import ANSWERED, METHOD_SHAPES, PAIRED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

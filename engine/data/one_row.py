@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engine.data.needs import PAIRED
-from engine.data.preferences import read_pair
-from engine.data.prompts import read_prompt
-from engine.data.read import Row
-from engine.data.shaped import read_labelled, shape_rows
-from engine.data.shapes import CONVERTERS
-from engine.data.turns import RowFault
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
+from rung.engine.data.preferences import read_pair
+from rung.engine.data.prompts import read_prompt
+from rung.engine.data.read import Row
+from rung.engine.data.shaped import read_labelled, shape_rows
+from rung.engine.data.shapes import CONVERTERS
+from rung.engine.data.turns import RowFault
+from rung.engine.recipe.data_needs import PAIRED
 
 
 def example_of(fields: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> Any:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data.encode import encode, stop_ids
-from engine.data.needs import PAIRED
-from engine.data.preferences import Pair, pairs_from
-from engine.data.read import Problem
-from engine.data.report import LoadedData, checked, group_of, lines_of, make_report
-from engine.data.shaped import read_shaped
-from engine.data.shapes import Conversation
-from engine.data.template import TurnsRefused
-from engine.files import canonical_json
+from rung.engine.core.files import canonical_json
+from rung.engine.data.encode import encode, stop_ids
+from rung.engine.data.preferences import Pair, pairs_from
+from rung.engine.data.read import Problem
+from rung.engine.data.report import LoadedData, checked, group_of, lines_of, make_report
+from rung.engine.data.shaped import read_shaped
+from rung.engine.data.shapes import Conversation
+from rung.engine.data.template import TurnsRefused
+from rung.engine.recipe.data_needs import PAIRED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

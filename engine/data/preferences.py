@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.data.columns import is_transcript
-from engine.data.read import Problem, Row
-from engine.data.shapes import Conversation
-from engine.data.turns import (
+from rung.engine.data.columns import is_transcript
+from rung.engine.data.read import Problem, Row
+from rung.engine.data.shapes import Conversation
+from rung.engine.data.turns import (
     Message,
     RowFault,
     make_turn,

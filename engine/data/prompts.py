@@ -6,15 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data.encode import encode_prompt
-from engine.data.needs import METHOD_SHAPES, PAIRED
-from engine.data.preferences import read_pair
-from engine.data.read import Problem, Row
-from engine.data.report import LoadedData, checked, lines_of, make_report
-from engine.data.shaped import read_labelled, read_shaped
-from engine.data.shapes import CONVERTERS, Conversation
-from engine.data.template import TurnsRefused
-from engine.data.turns import (
+from rung.engine.data.encode import encode_prompt
+from rung.engine.data.preferences import read_pair
+from rung.engine.data.read import Problem, Row
+from rung.engine.data.report import LoadedData, checked, lines_of, make_report
+from rung.engine.data.shaped import read_labelled, read_shaped
+from rung.engine.data.shapes import CONVERTERS, Conversation
+from rung.engine.data.template import TurnsRefused
+from rung.engine.data.turns import (
     Message,
     RowFault,
     make_turn,
@@ -24,6 +23,7 @@ from engine.data.turns import (
     read_turns,
     with_system,
 )
+from rung.engine.recipe.data_needs import METHOD_SHAPES, PAIRED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

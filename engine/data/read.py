@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.data.decode import COMPRESSIONS, text_of, undecodable, unpacked
-from engine.data.json_rows import expanded, rows_in
-from engine.data.tables import table_rows
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
+from rung.engine.data.decode import COMPRESSIONS, text_of, undecodable, unpacked
+from rung.engine.data.json_rows import expanded, rows_in
+from rung.engine.data.tables import table_rows
 
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 _ABOUT_DATA = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "splits.json")

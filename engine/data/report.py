@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.data.encode import Encoded, LossOn, encode, stop_ids
-from engine.data.kinds_of_problems import by_kind
-from engine.data.needs import METHOD_SHAPES
-from engine.data.read import Problem
-from engine.data.shaped import ShapedRows, learnable, read_shaped
-from engine.data.shapes import Example, Passage
-from engine.data.template import TurnsRefused
-from engine.data.unused import UnusedColumn
-from engine.errors import EngineError
-from engine.files import canonical_json, sha256_text
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, sha256_text
+from rung.engine.data.encode import Encoded, LossOn, encode, stop_ids
+from rung.engine.data.kinds_of_problems import by_kind
+from rung.engine.data.read import Problem
+from rung.engine.data.shaped import ShapedRows, learnable, read_shaped
+from rung.engine.data.shapes import Example, Passage
+from rung.engine.data.template import TurnsRefused
+from rung.engine.data.unused import UnusedColumn
+from rung.engine.recipe.data_needs import METHOD_SHAPES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

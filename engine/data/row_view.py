@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from engine.data.encode import Encoded
-from engine.data.labels import EncodedLabelled
-from engine.data.pairs import EncodedPair
-from engine.data.prompts import EncodedPrompt, Prompted
+from rung.engine.data.encode import Encoded
+from rung.engine.data.labels import EncodedLabelled
+from rung.engine.data.pairs import EncodedPair
+from rung.engine.data.prompts import EncodedPrompt, Prompted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

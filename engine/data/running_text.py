@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data.columns import Reading
-from engine.data.encode import Encoded, encode, stop_ids
-from engine.data.needs import METHOD_SHAPES
-from engine.data.read import Problem, Row, data_kind
-from engine.data.report import LoadedData, checked, make_report
-from engine.data.shaped import FileRows, ShapedRows, learnable, read_shaped
-from engine.data.shapes import Example, Passage
-from engine.data.template import TurnsRefused
-from engine.retrieval.loaders import load_documents
+from rung.engine.data.columns import Reading
+from rung.engine.data.encode import Encoded, encode, stop_ids
+from rung.engine.data.read import Problem, Row, data_kind
+from rung.engine.data.report import LoadedData, checked, make_report
+from rung.engine.data.shaped import FileRows, ShapedRows, learnable, read_shaped
+from rung.engine.data.shapes import Example, Passage
+from rung.engine.data.template import TurnsRefused
+from rung.engine.recipe.data_needs import METHOD_SHAPES
+from rung.engine.retrieval.loaders import load_documents
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -6,14 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from engine.data.columns import Reading, answered_shape, apply_columns, check_fields, label_of, read_as
-from engine.data.needs import PAIRED, SHAPE_FIELDS, known_shape, wrong_shape
-from engine.data.preferences import read_pair
-from engine.data.read import Problem, Row, read_rows
-from engine.data.shapes import CONVERTERS, Conversation, Example
-from engine.data.turns import RowFault, read_each
-from engine.data.unused import UnusedColumn, unused_columns
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
+from rung.engine.data.columns import Reading, answered_shape, apply_columns, label_of, read_as
+from rung.engine.data.preferences import read_pair
+from rung.engine.data.read import Problem, Row, read_rows
+from rung.engine.data.shapes import CONVERTERS, Conversation, Example
+from rung.engine.data.turns import RowFault, read_each
+from rung.engine.data.unused import UnusedColumn, unused_columns
+from rung.engine.recipe.column_names import check_fields
+from rung.engine.recipe.data_needs import PAIRED, SHAPE_FIELDS, known_shape, wrong_shape
 
 
 @dataclass(frozen=True)

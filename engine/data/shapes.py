@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.data.read import Problem, Row
-from engine.data.turns import Message as Message
-from engine.data.turns import (
+from rung.engine.data.read import Problem, Row
+from rung.engine.data.turns import Message as Message
+from rung.engine.data.turns import (
     RowFault,
     make_turn,
     read_answer,
@@ -56,7 +56,7 @@ Example = Conversation | Passage
 def convert(rows: Sequence[Row], shape: str) -> tuple[list[Example], list[Problem]]:
     """Examples in the order of the rows, and a problem for each row that can't be one.
 
-    The rows' fields stand under the shape's own names (`engine.data.columns`).
+    The rows' fields stand under the shape's own names (`rung.engine.data.columns`).
     """
     found, problems = read_each(rows, CONVERTERS[shape])
     return [example for _, example in found], problems

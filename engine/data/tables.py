@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 _DELIMITERS = (",", ";", "\t", "|")
 _LOOKED_AT = 50

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from engine.data.read import Problem, Row
+from rung.engine.data.read import Problem, Row
 
 Example = TypeVar("Example")
 Message = dict[str, Any]

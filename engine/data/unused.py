@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.data.columns import Reading, label_of, plain_name
-from engine.data.needs import ANSWERED, PAIRED
-from engine.data.read import Row
+from rung.engine.data.columns import Reading, label_of, plain_name
+from rung.engine.data.read import Row
+from rung.engine.recipe.data_needs import ANSWERED, PAIRED
 
 _JUDGING = frozenset({
     "label", "labels", "kto", "rejected", "score", "scores", "weight", "weights", "reward", "rewards", "rating",

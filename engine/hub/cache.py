@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 PARTIAL = ".rung.incomplete"
 """Ending of a blob that is not whole yet; `hf cache` knows `.incomplete` files as downloads that were broken off."""

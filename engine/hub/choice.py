@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 _BESIDE_WEIGHTS = re.compile(
     r"[^/]+\.(json|jinja|txt|tiktoken|spm|model|model\.v\d+)|README\.md|LICEN[CS]E[^/]*|"

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.files import write_text_atomic
-from engine.hub.cache import bytes_begun, cache_folder, cached_model, checked_name, is_offline, repository_folder
-from engine.hub.choice import wanted_files
-from engine.hub.faults import explained
-from engine.hub.transfer import Blob, Interruption, bring
-from engine.runs.lock import try_lock
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import write_text_atomic
+from rung.engine.hub.cache import bytes_begun, cache_folder, cached_model, checked_name, is_offline, repository_folder
+from rung.engine.hub.choice import wanted_files
+from rung.engine.hub.faults import explained
+from rung.engine.hub.transfer import Blob, Interruption, bring
+from rung.engine.jobs.lock import try_lock
 
 AT_ONCE = 4
 TICK_SECONDS = 0.5

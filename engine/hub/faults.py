@@ -4,7 +4,7 @@ import errno
 import re
 import shlex
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _QUERY = re.compile(r"\?[^\s'\"]+")

@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.hub.cache import PARTIAL
+from rung.engine.core.errors import EngineError
+from rung.engine.hub.cache import PARTIAL
 
 PATIENCE_SECONDS = (0.0, 1.0, 4.0, 10.0, 30.0, 60.0, 120.0)
 """Waits before each new try in a row that brings nothing; one that brings something starts them anew."""

@@ -5,9 +5,9 @@ Before anything is measured it goes by what is wanted; afterwards by the verdict
 
 from collections.abc import Sequence
 
-from engine.ladder.advice_facts import Advice, DataFacts, Evidence, MachineFacts
-from engine.ladder.advice_measured import FEW_ROWS, machine_advice, next_steps, retrieval_advice
-from engine.project.schema import Want
+from rung.engine.ladder.advice_facts import Advice, DataFacts, Evidence, MachineFacts
+from rung.engine.ladder.advice_measured import FEW_ROWS, machine_advice, next_steps, retrieval_advice
+from rung.engine.project.schema import Want
 
 _TRAINS = frozenset({"tune", "distil", "preference"})
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.ladder.spec import RUNGS, Rung
-from engine.measure.intervals import Estimate, wilson
+from rung.engine.ladder.spec import RUNGS, Rung
+from rung.engine.stats.intervals import Estimate, wilson
 
 Action = Literal[
     "climb", "prompt", "rag", "tune", "distil", "preference", "stop", "fix_retrieval", "more_data", "more_examples",
@@ -96,7 +96,7 @@ class LearningGain:
 
 @dataclass(frozen=True)
 class VerdictFacts:
-    """A scoreboard's verdict, as far as its version wrote it down (see `engine.ladder.question.Verdict`)."""
+    """A scoreboard's verdict, as far as its version wrote it down (see `rung.engine.ladder.question.Verdict`)."""
 
     rung: Literal["prompt", "rag", "tune", "none", "undecided"]
     candidate: str | None = None

@@ -5,7 +5,7 @@ Nothing is advised on a difference that its interval doesn't show.
 
 from collections.abc import Sequence
 
-from engine.ladder.advice_facts import (
+from rung.engine.ladder.advice_facts import (
     Advice,
     DataFacts,
     Evidence,
@@ -16,8 +16,8 @@ from engine.ladder.advice_facts import (
     share_words,
     shown_above,
 )  # fmt: skip
-from engine.ladder.spec import RUNGS, Rung
-from engine.measure.intervals import Estimate
+from rung.engine.ladder.spec import RUNGS, Rung
+from rung.engine.stats.intervals import Estimate
 
 FEW_ROWS = 100
 """Below this many training rows fine-tuning seldom helps more than the same rows do as examples in the prompt."""

@@ -7,21 +7,21 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.errors import EngineError
-from engine.events import Event, Phase
-from engine.ladder.answers import Answer, AnswerStore
-from engine.ladder.candidate import Candidate, identify
-from engine.ladder.endpoint_answers import answer_by_endpoint
-from engine.ladder.examples import EvaluationExample
-from engine.ladder.few_shot import FewShotPool, NearestExamples
-from engine.ladder.indexes import Indexes, gold_question
-from engine.ladder.local_answers import LocalAnswers
-from engine.ladder.local_model import LocalModels
-from engine.ladder.sources import Material
-from engine.ladder.spec import CandidateSpec
-from engine.project.schema import EndpointModel, ProjectSettings
-from engine.retrieval.chunks import Chunk
-from engine.retrieval.quality import is_right
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.events import Event, Phase
+from rung.engine.ladder.answers import Answer, AnswerStore
+from rung.engine.ladder.candidate import Candidate, identify
+from rung.engine.ladder.endpoint_answers import answer_by_endpoint
+from rung.engine.ladder.examples import EvaluationExample
+from rung.engine.ladder.few_shot import FewShotPool, NearestExamples
+from rung.engine.ladder.indexes import Indexes, gold_question
+from rung.engine.ladder.local_answers import LocalAnswers
+from rung.engine.ladder.local_model import LocalModels
+from rung.engine.ladder.sources import Material
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.project.schema import EndpointModel, ProjectSettings
+from rung.engine.retrieval.chunks import Chunk
+from rung.engine.retrieval.quality import is_right
 
 GOLD_DEPTH = 10
 
@@ -67,7 +67,7 @@ class Answerer:
 
     def reference_losses(self, spec: CandidateSpec, examples: Sequence[EvaluationExample]) -> dict[str, float]:
         """Nats per token of each example's reference under a local candidate, by example id. Raises EngineError."""
-        from engine.ladder.reference_loss import reference_losses
+        from rung.engine.ladder.reference_loss import reference_losses
 
         if spec.endpoint is not None:
             raise EngineError(f"The endpoint {spec.endpoint} gives no perplexity", hint="name another metric for it")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.files import iterate_json_lines
+from rung.engine.core.files import iterate_json_lines
 
 
 @dataclass(frozen=True)

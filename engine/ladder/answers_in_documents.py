@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.events import Warned
-from engine.files import canonical_json, read_json, sha256_file, sha256_text, write_json_atomic
-from engine.ladder.examples import EvaluationExample, read_examples
-from engine.measure.frozen import HELD_OUT
-from engine.measure.rows import plain_words
-from engine.measure.split_record import is_frozen, read_splits
-from engine.project.load import load_project
-from engine.project.root import is_project
-from engine.project.schema import ProjectSettings
-from engine.retrieval.documents import UnreadableFile
-from engine.retrieval.loaders import read_file
-from engine.retrieval.scan import SourceFile, scan
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, read_json, sha256_file, sha256_text, write_json_atomic
+from rung.engine.data.row_text import plain_words
+from rung.engine.jobs.events import Warned
+from rung.engine.ladder.examples import EvaluationExample, read_examples
+from rung.engine.project.load import load_project
+from rung.engine.project.root import is_project
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.retrieval.documents import UnreadableFile
+from rung.engine.retrieval.loaders import read_file
+from rung.engine.retrieval.scan import SourceFile, scan
+from rung.engine.splits.frozen import HELD_OUT
+from rung.engine.splits.split_record import is_frozen, read_splits
 
 MEMORY_FILE = "evaluations/answers_in_documents.json"
 _MOST_SHOWN, _MOST_REMEMBERED = 5, 50

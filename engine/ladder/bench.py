@@ -9,28 +9,28 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
-from engine.events import Event, Warned
-from engine.ladder.answering import Answerer
-from engine.ladder.answers import Answer
-from engine.ladder.budget import Cost
-from engine.ladder.elsewhere import ModelScores
-from engine.ladder.entries import Entry, write_entry
-from engine.ladder.events import Scored, Tried
-from engine.ladder.examples import EvaluationExample, load_split, sample
-from engine.ladder.few_shot import FewShotPool, make_pool
-from engine.ladder.held_out import held_out_examples
-from engine.ladder.judging import check_against_labels
-from engine.ladder.rung_meter import RungMeter
-from engine.ladder.scoring import kept_scores, score_answers, text_that_is_scored
-from engine.ladder.spec import CandidateSpec
-from engine.measure.intervals import Estimate
-from engine.measure.metrics.health import ambiguous_references, differs_when_repeated, without_range
-from engine.measure.metrics.parse import parse_metrics
-from engine.measure.metrics.scoring import ExampleScore
-from engine.measure.metrics.spec import MetricSpec
-from engine.measure.metrics.summary import aggregate
-from engine.measure.splits import count_look
-from engine.project.schema import ProjectSettings
+from rung.engine.jobs.events import Event, Warned
+from rung.engine.jobs.ladder_events import Scored, Tried
+from rung.engine.ladder.answering import Answerer
+from rung.engine.ladder.answers import Answer
+from rung.engine.ladder.budget import Cost
+from rung.engine.ladder.elsewhere import ModelScores
+from rung.engine.ladder.entries import Entry, write_entry
+from rung.engine.ladder.examples import EvaluationExample, load_split, sample
+from rung.engine.ladder.few_shot import FewShotPool, make_pool
+from rung.engine.ladder.held_out import held_out_examples
+from rung.engine.ladder.judging import check_against_labels
+from rung.engine.ladder.rung_meter import RungMeter
+from rung.engine.ladder.scoring import kept_scores, score_answers, text_that_is_scored
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.metrics.health import ambiguous_references, differs_when_repeated, without_range
+from rung.engine.metrics.parse import parse_metrics
+from rung.engine.metrics.scoring import ExampleScore
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.metrics.summary import aggregate
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.splits.make import count_look
+from rung.engine.stats.intervals import Estimate
 
 LATENCY_EXAMPLES = 5
 # Variants are tried on so many validation rows first, and on twice as many in each further round.

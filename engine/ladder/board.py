@@ -9,30 +9,30 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from engine.errors import EngineError
-from engine.files import read_json, write_json_atomic
-from engine.ladder.answers import Answer, AnswerStore
-from engine.ladder.board_file import BOARD_FILE, BOARD_VERSION, is_current
-from engine.ladder.break_even import break_even_fields
-from engine.ladder.entries import Entry, read_entries
-from engine.ladder.examples import EvaluationExample, group_count, load_split, sample
-from engine.ladder.held_out import held_out_facts
-from engine.ladder.judging import judge_figures, judge_words
-from engine.ladder.learned_from import learned_from_held_out, shown_held_out
-from engine.ladder.pairs import Measured, compare_candidates
-from engine.ladder.question import Question, Verdict
-from engine.ladder.scoring import kept_scores, score_key
-from engine.ladder.spec import RUNGS, Rung, rungs_of
-from engine.ladder.training_cost import training_cost
-from engine.ladder.verdict import decide
-from engine.measure.metrics.health import alike
-from engine.measure.metrics.parse import parse_metrics
-from engine.measure.metrics.spec import MetricSpec
-from engine.measure.metrics.summary import aggregate
-from engine.measure.paired import Pair
-from engine.probe.forgot import forgot_words
-from engine.project.load import load_project
-from engine.project.schema import ProjectSettings
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import read_json, write_json_atomic
+from rung.engine.ladder.answers import Answer, AnswerStore
+from rung.engine.ladder.board_file import BOARD_FILE, BOARD_VERSION, is_current
+from rung.engine.ladder.break_even import break_even_fields
+from rung.engine.ladder.entries import Entry, read_entries
+from rung.engine.ladder.examples import EvaluationExample, group_count, load_split, sample
+from rung.engine.ladder.held_out import held_out_facts
+from rung.engine.ladder.judging import judge_figures, judge_words
+from rung.engine.ladder.learned_from import learned_from_held_out, shown_held_out
+from rung.engine.ladder.pairs import Measured, compare_candidates
+from rung.engine.ladder.question import Question, Verdict
+from rung.engine.ladder.scoring import kept_scores, score_key
+from rung.engine.ladder.spec import RUNGS, Rung, rungs_of
+from rung.engine.ladder.training_cost import training_cost
+from rung.engine.ladder.verdict import decide
+from rung.engine.metrics.health import alike
+from rung.engine.metrics.parse import parse_metrics
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.metrics.summary import aggregate
+from rung.engine.project.load import load_project
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.stats.paired import Pair
+from rung.engine.training.probe.forgot import forgot_words
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engine.ladder.pairs import RUNG_WORDS
+from rung.engine.ladder.pairs import RUNG_WORDS
 
 
 def headline_of(verdict: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.project.schema import BudgetSettings
+from rung.engine.project.schema import BudgetSettings
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.files import canonical_json, read_json, sha256_text, write_text_atomic
-from engine.hub.cache import cached_model
-from engine.ladder.spec import CandidateSpec
-from engine.ladder.weights_hash import adapter_identity, tokenizer_hash, weights_hash
-from engine.models import model_source, read_template
-from engine.project.schema import EndpointModel
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, read_json, sha256_text, write_text_atomic
+from rung.engine.hub.cache import cached_model
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.models.load import model_source, read_template
+from rung.engine.models.weights_hash import adapter_identity, tokenizer_hash, weights_hash
+from rung.engine.project.schema import EndpointModel
 
 # Raised when the way prompts are put together or answers are generated changes what comes out.
 GENERATION = "batched 1"

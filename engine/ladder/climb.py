@@ -11,26 +11,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.events import Event, Warned
-from engine.ladder.bench import Bench, Trial
-from engine.ladder.board import build_board, write_board
-from engine.ladder.budget import Cost, Spending
-from engine.ladder.climb_record import ClimbRecord
-from engine.ladder.entries import read_entries
-from engine.ladder.events import Decided, Scored, Skipped, Tried
-from engine.ladder.gains import LEARNS_FROM_JUDGMENTS, gains
-from engine.ladder.prompt_rung import climb_prompt
-from engine.ladder.question import Question
-from engine.ladder.rag_rung import climb_rag, diagnose, rag_answers
-from engine.ladder.reach import target_warnings
-from engine.ladder.rung_failure import failure_of, in_one_line, reason_of
-from engine.ladder.rung_meter import RungMeter
-from engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
-from engine.ladder.tune_rung import LearningCurve, TrainingStopped, climb_tune, learning_curve, tune_answers
-from engine.measure.intervals import Estimate
-from engine.project.schema import ProjectSettings
-from engine.worker.failures import is_disk_full
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.events import Event, Warned
+from rung.engine.jobs.failures import is_disk_full
+from rung.engine.jobs.ladder_events import Decided, Scored, Skipped, Tried
+from rung.engine.ladder.bench import Bench, Trial
+from rung.engine.ladder.board import build_board, write_board
+from rung.engine.ladder.budget import Cost, Spending
+from rung.engine.ladder.climb_record import ClimbRecord
+from rung.engine.ladder.entries import read_entries
+from rung.engine.ladder.gains import LEARNS_FROM_JUDGMENTS, gains
+from rung.engine.ladder.prompt_rung import climb_prompt
+from rung.engine.ladder.question import Question
+from rung.engine.ladder.rag_rung import climb_rag, diagnose, rag_answers
+from rung.engine.ladder.reach import target_warnings
+from rung.engine.ladder.rung_failure import failure_of, in_one_line, reason_of
+from rung.engine.ladder.rung_meter import RungMeter
+from rung.engine.ladder.spec import RUNGS, CandidateSpec, Rung, declared_spec
+from rung.engine.ladder.tune_rung import LearningCurve, TrainingStopped, climb_tune, learning_curve, tune_answers
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.stats.intervals import Estimate
 
 
 @dataclass(frozen=True)

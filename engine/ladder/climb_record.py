@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.files import read_json, write_json_atomic
-from engine.ladder.spec import Rung
+from rung.engine.core.files import read_json, write_json_atomic
+from rung.engine.ladder.spec import Rung
 
 
 @dataclass

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.ladder.launch import climb_folder
-from engine.ladder.spec import RUNGS
-from engine.runs.reader import RunReader
+from rung.engine.jobs.reader import RunReader
+from rung.engine.ladder.launch import climb_folder
+from rung.engine.ladder.spec import RUNGS
 
 RungStatus = Literal["waiting", "going", "through", "skipped", "failed"]
 GOES_ON = frozenset({"queued", "running", "stopping"})

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.errors import EngineError
-from engine.ladder.answers import Answer, AnswerStore, ScoreStore
-from engine.ladder.entries import Entry, find_entry
-from engine.ladder.examples import EvaluationExample, load_split
-from engine.ladder.scoring import score_key
-from engine.measure.metrics.parse import parse_metrics
-from engine.measure.metrics.spec import MetricSpec
-from engine.project.load import load_project
-from engine.project.schema import ProjectSettings
+from rung.engine.core.errors import EngineError
+from rung.engine.ladder.answers import Answer, AnswerStore, ScoreStore
+from rung.engine.ladder.entries import Entry, find_entry
+from rung.engine.ladder.examples import EvaluationExample, load_split
+from rung.engine.ladder.scoring import score_key
+from rung.engine.metrics.parse import parse_metrics
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.project.load import load_project
+from rung.engine.project.schema import ProjectSettings
 
 RIGHT = 0.5
 """A graded score from here on counts as a right answer; scores that are right or wrong are 1 or 0."""

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.errors import EngineError
-from engine.events import Event, Phase
-from engine.ladder.answering import Answerer
-from engine.ladder.answers import Answer
-from engine.ladder.examples import EvaluationExample
-from engine.ladder.judging import judge_answers
-from engine.ladder.spec import CandidateSpec
-from engine.measure.metrics.spec import MetricSpec
-from engine.project.schema import ProjectSettings
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.events import Event, Phase
+from rung.engine.ladder.answering import Answerer
+from rung.engine.ladder.answers import Answer
+from rung.engine.ladder.examples import EvaluationExample
+from rung.engine.ladder.judging import judge_answers
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.project.schema import ProjectSettings
 
 
 class ModelScores:

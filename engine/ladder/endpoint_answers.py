@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from engine.endpoint import ChatDecoding, ChatEndpoint, ChatReply
-from engine.events import Event, Phase
-from engine.files import canonical_json, sha256_text
-from engine.ladder.answers import Answer, AnswerStore
-from engine.ladder.prompts import BuiltPrompt, build_messages
-from engine.ladder.sources import Material
-from engine.ladder.spec import CandidateSpec
-from engine.project.schema import EndpointModel
+from rung.engine.core.files import canonical_json, sha256_text
+from rung.engine.generation.endpoint import ChatDecoding, ChatEndpoint, ChatReply
+from rung.engine.jobs.events import Event, Phase
+from rung.engine.ladder.answers import Answer, AnswerStore
+from rung.engine.ladder.prompts import BuiltPrompt, build_messages
+from rung.engine.ladder.sources import Material
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.project.schema import EndpointModel
 
 # The services' words for how an answer ended, in ours.
 _STOP_REASONS = {"stop": "end", "length": "length"}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.files import read_json, write_json_atomic
-from engine.ladder.spec import CandidateSpec, Rung
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import read_json, write_json_atomic
+from rung.engine.ladder.spec import CandidateSpec, Rung
 
 _SUFFIX = ".spec.json"
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.data.read import Problem, Row
-from engine.data.shaped import read_answers, read_shaped
-from engine.data.shapes import Conversation, Message
-from engine.errors import EngineError
-from engine.files import canonical_json, sha256_text
-from engine.measure.grouping import group_names
-from engine.measure.split_record import is_frozen, read_splits
-from engine.project.schema import ProjectData, ProjectSettings
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, sha256_text
+from rung.engine.data.read import Problem, Row
+from rung.engine.data.shaped import read_answers, read_shaped
+from rung.engine.data.shapes import Conversation, Message
+from rung.engine.project.schema import ProjectData, ProjectSettings
+from rung.engine.splits.grouping import group_names
+from rung.engine.splits.split_record import is_frozen, read_splits
 
 Split = Literal["train", "validation", "test"]
 UNANSWERED = {"text": "running text", "prompts": "prompts alone"}

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.files import canonical_json, sha256_text
-from engine.ladder.examples import EvaluationExample
-from engine.project.schema import FewShotSettings
+from rung.engine.core.files import canonical_json, sha256_text
+from rung.engine.ladder.examples import EvaluationExample
+from rung.engine.project.schema import FewShotSettings
 
 NEAREST_METHOD = "tf-idf of characters, 2 to 4"
 # A pool larger than this is sampled: its nearest neighbours hardly change, and its matrix would.

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.ladder.answers import AnswerStore
-from engine.ladder.bench import Bench
-from engine.ladder.entries import find_entry, read_entries
-from engine.ladder.scoring import kept_scores
-from engine.ladder.spec import declared_spec
-from engine.measure.intervals import wilson
-from engine.runs.folder import RunFolder, list_runs
-from engine.runs.reader import read_run
+from rung.engine.jobs.folder import RunFolder, list_runs
+from rung.engine.jobs.reader import read_run
+from rung.engine.ladder.answers import AnswerStore
+from rung.engine.ladder.bench import Bench
+from rung.engine.ladder.entries import find_entry, read_entries
+from rung.engine.ladder.scoring import kept_scores
+from rung.engine.ladder.spec import declared_spec
+from rung.engine.stats.intervals import wilson
 
 LEARNS_FROM_JUDGMENTS = ("dpo", "kto", "orpo", "reward", "grpo", "rloo", "constitution")
 
@@ -73,8 +73,8 @@ def _base(bench: Bench) -> str | None:
 
 def _agreement(bench: Bench, folder: RunFolder, policies: Sequence[str]) -> dict[str, Any] | None:
     """Over the held-out prompts, one pair of answers each: the first policy's that scores otherwise than the base's."""
-    from engine.models import pick_device
-    from engine.rewards.model import load_reward_run
+    from rung.engine.models.load import pick_device
+    from rung.engine.training.rewards.model import load_reward_run
 
     base = _base(bench)
     if base is None or not policies:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.events import Event, Warned
-from engine.ladder.answers_in_documents import answers_given
-from engine.ladder.examples import EvaluationExample, grouped_as_split, load_split, read_examples
-from engine.ladder.leakage import project_leakage, refusal
-from engine.measure.splits import (
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.events import Event, Warned
+from rung.engine.ladder.answers_in_documents import answers_given
+from rung.engine.ladder.examples import EvaluationExample, grouped_as_split, load_split, read_examples
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.splits.make import (
     freeze_files,
     is_frozen,
     looks_at_test,
@@ -17,7 +17,7 @@ from engine.measure.splits import (
     read_splits,
     verify_frozen,
 )
-from engine.project.schema import ProjectSettings
+from rung.engine.training.held_out_leaks import project_leakage, refusal
 
 
 def held_out_examples(root: Path, project: ProjectSettings, report: Callable[[Event], None]) -> list[EvaluationExample]:

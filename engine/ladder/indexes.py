@@ -4,18 +4,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.errors import EngineError
-from engine.events import Event, Phase, Warned
-from engine.files import canonical_json, is_path, sha256_text
-from engine.hub.download import tell_downloads_to
-from engine.ladder.examples import EvaluationExample
-from engine.project.schema import ProjectSettings
-from engine.retrieval.build import build_index
-from engine.retrieval.index import SearchIndex, open_index
-from engine.retrieval.manifest import read_manifest
-from engine.retrieval.quality import GoldQuestion
-from engine.retrieval.settings import RetrievalSettings
-from engine.worker.download_events import DownloadEvents
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, is_path, sha256_text
+from rung.engine.hub.download import tell_downloads_to
+from rung.engine.hub.download_events import DownloadEvents
+from rung.engine.jobs.events import Event, Phase, Warned
+from rung.engine.ladder.examples import EvaluationExample
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.retrieval.build import build_index
+from rung.engine.retrieval.index import SearchIndex, open_index
+from rung.engine.retrieval.manifest import read_manifest
+from rung.engine.retrieval.quality import GoldQuestion
+from rung.engine.retrieval.settings import RetrievalSettings
 
 _REPORT_SECONDS = 0.5
 

@@ -5,22 +5,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.events import Event
-from engine.files import canonical_json, read_json, sha256_text, write_text_atomic
-from engine.ladder.bench import Bench, Trial
-from engine.ladder.board import build_board, write_board
-from engine.ladder.board_file import BOARD_FILE
-from engine.ladder.climb import Climb, ClimbOptions
-from engine.ladder.climb_record import open_record
-from engine.ladder.examples import EvaluationExample, sample
-from engine.ladder.held_out import sealed_examples
-from engine.ladder.report import climb_report
-from engine.ladder.spec import CandidateSpec
-from engine.measure.splits import count_look
-from engine.project.load import build_project
-from engine.project.schema import ProjectSettings
-from engine.project.wizard_facts import gather_facts
-from engine.runs.folder import RunFolder
+from rung.engine.core.files import canonical_json, read_json, sha256_text, write_text_atomic
+from rung.engine.jobs.events import Event
+from rung.engine.jobs.folder import RunFolder
+from rung.engine.ladder.bench import Bench, Trial
+from rung.engine.ladder.board import build_board, write_board
+from rung.engine.ladder.board_file import BOARD_FILE
+from rung.engine.ladder.climb import Climb, ClimbOptions
+from rung.engine.ladder.climb_record import open_record
+from rung.engine.ladder.examples import EvaluationExample, sample
+from rung.engine.ladder.held_out import sealed_examples
+from rung.engine.ladder.project_facts import gather_facts
+from rung.engine.ladder.report import climb_report
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.project.load import build_project
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.splits.make import count_look
 
 REPORT_FILE = "report.md"
 FOUND_BY_CLIMB = ("retrieval", "learning_curve", "learning_gain", "gains")

@@ -5,18 +5,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.endpoint import ChatEndpoint
-from engine.errors import EngineError
-from engine.files import canonical_json, read_json, sha256_file, sha256_text, write_json_atomic
-from engine.generation import Decoding
-from engine.ladder.answers import Answer, ScoreStore
-from engine.ladder.examples import EvaluationExample
-from engine.ladder.local_model import LocalModels
-from engine.ladder.spec import CandidateSpec
-from engine.measure.judge import Generate, JudgeCase, Judgment, Message, judge_pairs, summarise_judgments
-from engine.measure.judge_check import check_judge, read_labels
-from engine.project.schema import JudgeModel, ProjectSettings
-from engine.worker.prompting import fit_prompt
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, read_json, sha256_file, sha256_text, write_json_atomic
+from rung.engine.generation.client import Decoding
+from rung.engine.generation.endpoint import ChatEndpoint
+from rung.engine.generation.prompting import fit_prompt
+from rung.engine.ladder.answers import Answer, ScoreStore
+from rung.engine.ladder.examples import EvaluationExample
+from rung.engine.ladder.local_model import LocalModels
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.metrics.judge import Generate, JudgeCase, Judgment, Message, judge_pairs, summarise_judgments
+from rung.engine.metrics.judge_check import check_judge, read_labels
+from rung.engine.project.schema import JudgeModel, ProjectSettings
 
 JUDGE_TOKENS = 512
 _CASES_AT_ONCE = 32
@@ -125,7 +125,7 @@ def _generate(project: ProjectSettings, judge: JudgeModel, models: LocalModels) 
         return by_endpoint
 
     def by_model(conversations: list[list[Message]]) -> list[str]:
-        from engine.ladder.batched import Request
+        from rung.engine.generation.batched import Request
 
         assert judge.model is not None
         model = models.open(CandidateSpec(model=judge.model))

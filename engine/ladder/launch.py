@@ -10,19 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.errors import EngineError
-from engine.files import write_json_atomic
-from engine.ladder.spec import RUNGS, CandidateSpec, Rung
-from engine.program import worker_environment
-from engine.project.load import load_project
-from engine.project.schema import ProjectSettings
-from engine.recipe.load import load_recipe
-from engine.runs.folder import RunFolder
-from engine.runs.lock import is_locked
-from engine.runs.models_wanted import models_of_answers, models_of_project, refuse_missing_models
-from engine.runs.requests import drop_requests
-from engine.runs.spawn import spawn_worker
-from engine.stack import require_stack
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import write_json_atomic
+from rung.engine.jobs.folder import RunFolder
+from rung.engine.jobs.lock import is_locked
+from rung.engine.jobs.program import worker_environment
+from rung.engine.jobs.requests import drop_requests
+from rung.engine.jobs.spawn import spawn_worker
+from rung.engine.jobs.stack import require_stack
+from rung.engine.ladder.spec import RUNGS, CandidateSpec, Rung
+from rung.engine.project.load import load_project
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.recipe.load import load_recipe
+from rung.engine.training.models_wanted import models_of_answers, models_of_project, refuse_missing_models
 
 JOB_FILE = "job.json"
 RESULT_FILE = "result.json"

@@ -5,18 +5,18 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.data.read import read_rows
-from engine.errors import EngineError
-from engine.files import iterate_json_lines, read_json
-from engine.ladder.examples import load_split
-from engine.ladder.few_shot import make_pool
-from engine.ladder.leakage import held_out_files, leakage_of, project_leakage
-from engine.measure.leaks import find_leaks
-from engine.measure.split_record import is_frozen, read_splits
-from engine.project.schema import FewShotSettings, ProjectSettings
-from engine.recipe.load import load_recipe
-from engine.recipe.schema import Recipe
-from engine.runs.folder import RunFolder, find_run
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import iterate_json_lines, read_json
+from rung.engine.data.read import read_rows
+from rung.engine.jobs.folder import RunFolder, find_run
+from rung.engine.ladder.examples import load_split
+from rung.engine.ladder.few_shot import make_pool
+from rung.engine.project.schema import FewShotSettings, ProjectSettings
+from rung.engine.recipe.load import load_recipe
+from rung.engine.recipe.schema import Recipe
+from rung.engine.splits.leaks import find_leaks
+from rung.engine.splits.split_record import is_frozen, read_splits
+from rung.engine.training.held_out_leaks import held_out_files, leakage_of, project_leakage
 
 _OVERRIDDEN = "Overridden (leaks): "
 _COMBINED_FILE = "combined.json"

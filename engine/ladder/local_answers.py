@@ -3,33 +3,19 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
 
-from engine.events import Event, Phase
-from engine.files import canonical_json, sha256_text
-from engine.generation import Decoding
-from engine.ladder.answers import Answer, AnswerStore
-from engine.ladder.batched import Generated, Request
-from engine.ladder.local_model import OpenModel
-from engine.ladder.prompts import build_messages
-from engine.ladder.sources import Material
-from engine.ladder.spec import CandidateSpec
-from engine.retrieval.chunks import Chunk
-from engine.worker.prompting import fit_prompt, render
-
-ROWS_A_BATCH = 64
-# Padded prompt and answer tokens of one batch: bounds the key-value cache and the largest activation.
-TOKENS_A_BATCH = 32_768
-
-
-class Sized(Protocol):
-    """What takes room in a batch: `size` is its prompt's tokens and the most that its answer may have."""
-
-    @property
-    def size(self) -> int: ...
-
-
-Item = TypeVar("Item", bound=Sized)
+from rung.engine.core.files import canonical_json, sha256_text
+from rung.engine.generation.batch_sizes import plan_batches
+from rung.engine.generation.batched import Generated, Request
+from rung.engine.generation.client import Decoding
+from rung.engine.generation.prompting import fit_prompt, render
+from rung.engine.jobs.events import Event, Phase
+from rung.engine.ladder.answers import Answer, AnswerStore
+from rung.engine.ladder.local_model import OpenModel
+from rung.engine.ladder.prompts import build_messages
+from rung.engine.ladder.sources import Material
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.retrieval.chunks import Chunk
 
 
 @dataclass(frozen=True)
@@ -120,20 +106,6 @@ class LocalAnswers:
         self._model.generate([item.request], self._decoding, self._spec.decoding.stop)
         seconds = time.perf_counter() - started + item.material.search_seconds
         return replace(answer, latency_s=round(seconds, 4))
-
-
-def plan_batches(items: Sequence[Item], rows: int | None = None) -> list[list[Item]]:
-    """Batches of neighbours, as many each as the limits of rows and of padded tokens allow; longest items first."""
-    most = rows or ROWS_A_BATCH
-    batches: list[list[Item]] = []
-    for item in items:
-        current = batches[-1] if batches else []
-        # The first row of a batch is its longest: all others are padded to it.
-        if current and len(current) < most and current[0].size * (len(current) + 1) <= TOKENS_A_BATCH:
-            current.append(item)
-        else:
-            batches.append([item])
-    return batches
 
 
 def _as_answer(item: _Prepared, generated: Generated, seconds: float) -> Answer:

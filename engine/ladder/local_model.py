@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.events import Event, Phase
-from engine.generation import Decoding
-from engine.hub.download import tell_downloads_to
-from engine.ladder.spec import CandidateSpec
-from engine.ladder.within_memory import answer_within_memory
-from engine.models import pick_device, resolve_dtype
-from engine.recipe.schema import ModelSettings
-from engine.worker.download_events import DownloadEvents
+from rung.engine.generation.client import Decoding
+from rung.engine.generation.within_memory import answer_within_memory
+from rung.engine.hub.download import tell_downloads_to
+from rung.engine.hub.download_events import DownloadEvents
+from rung.engine.jobs.events import Event, Phase
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.models.load import pick_device, resolve_dtype
+from rung.engine.recipe.schema import ModelSettings
 
 if TYPE_CHECKING:
     import torch
 
-    from engine.ladder.batched import Generated, Request
-    from engine.worker.candidates import LoadedCandidates
+    from rung.engine.generation.batched import Generated, Request
+    from rung.engine.generation.candidates import LoadedCandidates
 
 BASE = "base"
 
@@ -41,7 +41,7 @@ class LocalModels:
 
     def open(self, spec: CandidateSpec) -> "OpenModel":
         """The model of a specification, loaded."""
-        from engine.worker.candidates import LoadedCandidates
+        from rung.engine.generation.candidates import LoadedCandidates
 
         if self._loaded is None or self._loaded.settings != spec.model:
             self.unload()
@@ -73,7 +73,7 @@ class OpenModel:
         self, requests: "Sequence[Request]", decoding: Decoding, stop_texts: Sequence[str]
     ) -> "list[Generated]":
         """Answers in the order of the requests. A batch that doesn't fit in memory is halved, and that is told."""
-        from engine.ladder.batched import generate_batch
+        from rung.engine.generation.batched import generate_batch
 
         model, stops = self._loaded.model(self._label), self._loaded.stop_ids(self._label)
 

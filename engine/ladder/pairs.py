@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from engine.ladder.spec import Rung
-from engine.measure.intervals import Bounds, Estimate
-from engine.measure.metrics.scoring import ExampleScore
-from engine.measure.metrics.spec import MetricSpec
-from engine.measure.metrics.summary import compare_scores
-from engine.measure.paired import Difference, Pair, holm
+from rung.engine.ladder.spec import Rung
+from rung.engine.metrics.scoring import ExampleScore
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.metrics.summary import compare_scores
+from rung.engine.stats.intervals import Bounds, Estimate
+from rung.engine.stats.paired import Difference, Pair, holm
 
 RUNG_WORDS: dict[Rung, str] = {"prompt": "prompting", "rag": "retrieval", "tune": "fine-tuning"}
 

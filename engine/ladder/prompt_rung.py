@@ -1,9 +1,9 @@
 """The prompt rung: instructions and examples, tried on the validation rows."""
 
-from engine.ladder.bench import Bench, Trial
-from engine.ladder.events import Chosen
-from engine.ladder.spec import CandidateSpec, base_spec
-from engine.project.schema import FewShotSettings, ProjectSettings
+from rung.engine.jobs.ladder_events import Chosen
+from rung.engine.ladder.bench import Bench, Trial
+from rung.engine.ladder.spec import CandidateSpec, base_spec
+from rung.engine.project.schema import FewShotSettings, ProjectSettings
 
 
 def climb_prompt(bench: Bench) -> Trial:

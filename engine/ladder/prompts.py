@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.data.shapes import Message
-from engine.ladder.examples import EvaluationExample
-from engine.ladder.spec import CandidateSpec
-from engine.retrieval.chunks import Chunk
-from engine.retrieval.prompting import build_prompt
+from rung.engine.data.shapes import Message
+from rung.engine.ladder.examples import EvaluationExample
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.retrieval.chunks import Chunk
+from rung.engine.retrieval.prompting import build_prompt
 
 Count = Callable[[str], int]
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from engine.ladder.spec import Rung
-from engine.measure.intervals import Estimate
-from engine.measure.metrics.spec import MetricSpec
-from engine.measure.power import ExamplesNeeded
+from rung.engine.ladder.spec import Rung
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.stats.intervals import Estimate
+from rung.engine.stats.power import ExamplesNeeded
 
 ALPHA = 0.05
 VerdictRung = Literal["prompt", "rag", "tune", "none", "undecided"]

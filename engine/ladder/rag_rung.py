@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.ladder.advice_facts import Reading
-from engine.ladder.answers import Answer
-from engine.ladder.bench import Bench, Trial
-from engine.ladder.events import Chosen
-from engine.ladder.indexes import gold_question
-from engine.ladder.spec import CandidateSpec, base_spec
-from engine.project.schema import ProjectSettings
-from engine.retrieval.quality import GoldQuestion, RetrievalQuality, Searchable, is_right, measure_retrieval
+from rung.engine.jobs.ladder_events import Chosen
+from rung.engine.ladder.advice_facts import Reading
+from rung.engine.ladder.answers import Answer
+from rung.engine.ladder.bench import Bench, Trial
+from rung.engine.ladder.indexes import gold_question
+from rung.engine.ladder.spec import CandidateSpec, base_spec
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.retrieval.quality import GoldQuestion, RetrievalQuality, Searchable, is_right, measure_retrieval
 
 RIGHT = 0.5
 """A graded score from here on counts as a right answer, where answers are told apart by whether retrieval helped."""

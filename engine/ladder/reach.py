@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engine.errors import EngineError
-from engine.events import Warned
-from engine.ladder.examples import EvaluationExample, group_count, load_split, sample
-from engine.measure.distributions import student_t_quantile, two_sided_z
-from engine.measure.intervals import ZERO_TO_ONE
-from engine.measure.metrics.parse import parse_metrics
-from engine.measure.metrics.spec import MetricSpec
-from engine.project.schema import ProjectSettings
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.events import Warned
+from rung.engine.ladder.examples import EvaluationExample, group_count, load_split, sample
+from rung.engine.metrics.parse import parse_metrics
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.stats.distributions import student_t_quantile, two_sided_z
+from rung.engine.stats.intervals import ZERO_TO_ONE
 
 
 def fewest_rows(target: float) -> int | None:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import torch
 
-from engine.data.encode import encode
-from engine.data.shapes import Conversation
-from engine.ladder.local_model import OpenModel
-from engine.ladder.prompts import build_messages
-from engine.ladder.sources import Material
-from engine.ladder.spec import CandidateSpec
+from rung.engine.data.encode import encode
+from rung.engine.data.shapes import Conversation
+from rung.engine.ladder.local_model import OpenModel
+from rung.engine.ladder.prompts import build_messages
+from rung.engine.ladder.sources import Material
+from rung.engine.ladder.spec import CandidateSpec
 
 
 def reference_losses(model: OpenModel, spec: CandidateSpec, material: Sequence[Material]) -> dict[str, float]:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.ladder.advice_facts import Advice
-from engine.ladder.board_words import headline_of, held_out_words
-from engine.ladder.break_even import break_even_lines
-from engine.ladder.climb_record import ClimbRecord
-from engine.probe.forgot import forgot_words
-from engine.project.schema import ProjectSettings
+from rung.engine.ladder.advice_facts import Advice
+from rung.engine.ladder.board_words import headline_of, held_out_words
+from rung.engine.ladder.break_even import break_even_lines
+from rung.engine.ladder.climb_record import ClimbRecord
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.training.probe.forgot import forgot_words
 
 BAR_WIDTH = 40
 
@@ -87,7 +87,7 @@ def judge_sentence(words: str) -> str:
 
 
 def gain_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What `engine.ladder.gains` found, in sentences, one a figure."""
+    """What `rung.engine.ladder.gains` found, in sentences, one a figure."""
     lines = []
     for known in found:
         name = known["run"].split("-", 2)[-1]  # dpo-69d5, as rung takes it too

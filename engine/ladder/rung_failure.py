@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from engine.errors import EngineError
-from engine.ladder.events import RungFailed
-from engine.ladder.pairs import RUNG_WORDS
-from engine.ladder.spec import Rung
-from engine.worker.failures import is_out_of_memory, last_words
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.failures import is_out_of_memory, last_words
+from rung.engine.jobs.ladder_events import RungFailed
+from rung.engine.ladder.pairs import RUNG_WORDS
+from rung.engine.ladder.spec import Rung
 
 AGAIN = "the same command tries it again"
 

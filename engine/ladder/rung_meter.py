@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from engine.events import Event, Phase
-from engine.ladder.events import RungProgress
-from engine.ladder.spec import Rung
+from rung.engine.jobs.events import Event, Phase
+from rung.engine.jobs.ladder_events import RungProgress
+from rung.engine.ladder.spec import Rung
 
 TELL_SECONDS = 1.0
 

@@ -8,15 +8,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from engine.files import sha256_text
-from engine.ladder.answers import Answer, ScoreStore
-from engine.ladder.examples import EvaluationExample
-from engine.ladder.judging import judge_key
-from engine.ladder.spec import CandidateSpec
-from engine.measure.metrics.scoring import ExampleScore, score_example
-from engine.measure.metrics.spec import MetricSpec
-from engine.project.schema import ProjectSettings
-from engine.retrieval.prompting import CITATION
+from rung.engine.core.files import sha256_text
+from rung.engine.ladder.answers import Answer, ScoreStore
+from rung.engine.ladder.examples import EvaluationExample
+from rung.engine.ladder.judging import judge_key
+from rung.engine.ladder.spec import CandidateSpec
+from rung.engine.metrics.scoring import ExampleScore, score_example
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.retrieval.prompting import CITATION
 
 Elsewhere = Callable[[MetricSpec, Sequence[EvaluationExample]], Iterable[list[dict[str, Any]]]]
 """Lines of scores that need a model, some at a time: of a metric that is `computed_elsewhere`, for the examples that

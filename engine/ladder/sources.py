@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from engine.ladder.examples import EvaluationExample
-from engine.retrieval.chunks import Chunk
+from rung.engine.ladder.examples import EvaluationExample
+from rung.engine.retrieval.chunks import Chunk
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from engine.errors import EngineError
-from engine.project.schema import DecodingSettings, FewShotSettings, ProjectSettings, RagPromptSettings
-from engine.recipe.schema import ModelSettings, Strict
-from engine.retrieval.settings import RetrievalSettings
-from engine.runs.folder import RunFolder
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.folder import RunFolder
+from rung.engine.project.schema import DecodingSettings, FewShotSettings, ProjectSettings, RagPromptSettings
+from rung.engine.recipe.schema import ModelSettings, Strict
+from rung.engine.retrieval.settings import RetrievalSettings
 
 Rung = Literal["prompt", "rag", "tune"]
 RUNGS: tuple[Rung, ...] = ("prompt", "rag", "tune")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.probe.forgot import forgot
-from engine.recipe.load import load_recipe
-from engine.runs.folder import RunFolder, find_run
-from engine.runs.reader import read_run
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.folder import RunFolder, find_run
+from rung.engine.jobs.reader import read_run
+from rung.engine.recipe.load import load_recipe
+from rung.engine.training.probe.forgot import forgot
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data.read import read_rows
-from engine.errors import EngineError
-from engine.events import Phase, Warned
-from engine.files import canonical_json, sha256_file, sha256_text, write_json_lines_atomic
-from engine.ladder.advice_facts import LearningGain
-from engine.ladder.bench import Bench, Trial
-from engine.ladder.events import Chosen
-from engine.ladder.spec import CandidateSpec, base_spec, tuned_spec
-from engine.measure.metrics.spec import MetricSpec
-from engine.measure.metrics.summary import compare_scores
-from engine.methods import method_of
-from engine.project.follow import MAX_LENGTH, count_rows, load_fitted
-from engine.project.model_facts import model_facts
-from engine.project.recommend import recommended_recipe, write_recipe
-from engine.project.schema import FewShotSettings, ProjectSettings
-from engine.recipe.load import load_recipe
-from engine.recipe.schema import DataSettings, Recipe
-from engine.runs.folder import RunFolder, list_runs
-from engine.runs.launch import request, resume_run, start_run
-from engine.runs.lock import is_locked
-from engine.runs.named import with_runs_named
-from engine.runs.reader import RunReader
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, sha256_file, sha256_text, write_json_lines_atomic
+from rung.engine.data.read import read_rows
+from rung.engine.jobs.events import Phase, Warned
+from rung.engine.jobs.folder import RunFolder, list_runs
+from rung.engine.jobs.ladder_events import Chosen
+from rung.engine.jobs.lock import is_locked
+from rung.engine.jobs.reader import RunReader
+from rung.engine.ladder.advice_facts import LearningGain
+from rung.engine.ladder.bench import Bench, Trial
+from rung.engine.ladder.spec import CandidateSpec, base_spec, tuned_spec
+from rung.engine.metrics.spec import MetricSpec
+from rung.engine.metrics.summary import compare_scores
+from rung.engine.models.model_facts import model_facts
+from rung.engine.project.follow import MAX_LENGTH, count_rows, load_fitted
+from rung.engine.project.schema import FewShotSettings, ProjectSettings
+from rung.engine.recipe.load import load_recipe
+from rung.engine.recipe.schema import DataSettings, Recipe
+from rung.engine.training.launch import request, resume_run, start_run
+from rung.engine.training.methods import method_of
+from rung.engine.training.named_runs import with_runs_named
+from rung.engine.training.recommended_recipe import recommended_recipe, write_recipe
 
 POLL_SECONDS = 0.2
 _TAG = "climb-"

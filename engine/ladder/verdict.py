@@ -10,12 +10,12 @@ nothing follows from being observed best.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from engine.ladder.pairs import RUNG_WORDS, Measured
-from engine.ladder.question import ALPHA, Meanwhile, Question, Verdict
-from engine.ladder.spec import RUNGS, Rung
-from engine.ladder.verdict_margin import by_margin
-from engine.ladder.verdict_target import by_target
-from engine.measure.metrics.summary import aggregate
+from rung.engine.ladder.pairs import RUNG_WORDS, Measured
+from rung.engine.ladder.question import ALPHA, Meanwhile, Question, Verdict
+from rung.engine.ladder.spec import RUNGS, Rung
+from rung.engine.ladder.verdict_margin import by_margin
+from rung.engine.ladder.verdict_target import by_target
+from rung.engine.metrics.summary import aggregate
 
 
 def decide(

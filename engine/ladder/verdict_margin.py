@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.ladder.pairs import (
+from rung.engine.ladder.pairs import (
     RUNG_WORDS,
     Measured,
     compare_candidates,
@@ -11,12 +11,12 @@ from engine.ladder.pairs import (
     oriented_values,
     too_few_groups_words,
 )
-from engine.ladder.question import ALPHA, Meanwhile, Question, Verdict
-from engine.ladder.spec import RUNGS, Rung
-from engine.measure.distributions import normal_quantile, two_sided_z
-from engine.measure.paired import Pair, non_inferior, shown_worse
-from engine.measure.power import ExamplesNeeded, examples_to_settle
-from engine.measure.sample_size import POWER
+from rung.engine.ladder.question import ALPHA, Meanwhile, Question, Verdict
+from rung.engine.ladder.spec import RUNGS, Rung
+from rung.engine.stats.distributions import normal_quantile, two_sided_z
+from rung.engine.stats.paired import Pair, non_inferior, shown_worse
+from rung.engine.stats.power import ExamplesNeeded, examples_to_settle
+from rung.engine.stats.sample_size import POWER
 
 OF_NO_USE = 0.1
 """Where every rung is shown to reach less than this share of the metric's range, none of them is recommended."""

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from engine.ladder.pairs import RUNG_WORDS, Measured, too_few_groups_words
-from engine.ladder.question import Meanwhile, Question, Verdict
-from engine.ladder.spec import RUNGS, Rung
-from engine.measure.power import ExamplesNeeded, examples_for_target
+from rung.engine.ladder.pairs import RUNG_WORDS, Measured, too_few_groups_words
+from rung.engine.ladder.question import Meanwhile, Question, Verdict
+from rung.engine.ladder.spec import RUNGS, Rung
+from rung.engine.stats.power import ExamplesNeeded, examples_for_target
 
 Fate = Literal["reaches", "misses", "open"]
 

@@ -1,5 +1,5 @@
 """Projects: a folder with rung.yaml. Only the lookup of that folder is imported here; it needs nothing else."""
 
-from engine.project.root import PROJECT_FILE as PROJECT_FILE
-from engine.project.root import is_project as is_project
-from engine.project.root import project_root as project_root
+from rung.engine.project.root import PROJECT_FILE as PROJECT_FILE
+from rung.engine.project.root import is_project as is_project
+from rung.engine.project.root import project_root as project_root

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.errors import EngineError
-from engine.files import canonical_json, read_json, sha256_text, write_json_atomic
-from engine.project.schema import ProjectSettings
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, read_json, sha256_text, write_json_atomic
+from rung.engine.project.schema import ProjectSettings
 
 CHECKS_FILE = "checks.json"
 Checked = Literal["data", "recipe"]

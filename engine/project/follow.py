@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.project.model_facts import ModelFacts, model_facts
-from engine.project.root import project_root
-from engine.recipe import rates
-from engine.recipe.load import load_recipe
-from engine.recipe.schema import BY_THE_TABLE, Recipe
+from rung.engine.core.errors import EngineError
+from rung.engine.models.model_facts import ModelFacts, model_facts
+from rung.engine.project.root import project_root
+from rung.engine.recipe import rates
+from rung.engine.recipe.load import load_recipe
+from rung.engine.recipe.schema import BY_THE_TABLE, Recipe
 
 MAX_LENGTH = 1024
 YOUR_CHOICE = "your choice"

@@ -5,13 +5,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import EngineError
-from engine.faults import by_line, count_of, describe_faults
-from engine.files import write_text_atomic
-from engine.project.commented import commented_yaml
-from engine.project.root import PROJECT_FILE
-from engine.project.schema import ProjectSettings
-from engine.recipe.yaml_text import FieldPath, read_yaml
+from rung.engine.core.commented_yaml import commented_yaml
+from rung.engine.core.errors import EngineError
+from rung.engine.core.faults import by_line, count_of, describe_faults
+from rung.engine.core.files import write_text_atomic
+from rung.engine.core.yaml_text import FieldPath, read_yaml
+from rung.engine.project.root import PROJECT_FILE
+from rung.engine.project.schema import ProjectSettings
 
 
 def load_project(root: Path) -> ProjectSettings:

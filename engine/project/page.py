@@ -1,14 +1,14 @@
-"""Writes docs/project.md from the project's fields: `python -m engine.project.page > docs/project.md`."""
+"""Writes docs/project.md from the project's fields: `python -m rung.engine.project.page > docs/project.md`."""
 
-from engine.measure.metrics.kinds import COMMON_OPTIONS, METRICS
-from engine.project.schema import ProjectSettings
-from engine.recipe.field_tables import field_tables
+from rung.engine.metrics.kinds import COMMON_OPTIONS, METRICS
+from rung.engine.project.schema import ProjectSettings
+from rung.engine.recipe.field_tables import field_tables
 
 _PREFACE = """# Projects
 
 A project is a folder with `rung.yaml`: what is wanted, of which model, by which rows and documents, and how answers are
 scored. `rung new DIR` writes one with every field; the wizard fills it in. This page is generated from the fields in
-`engine/project/schema.py` by `python -m engine.project.page`.
+`engine/project/schema.py` by `python -m rung.engine.project.page`.
 
 - An unknown field is refused, with the nearest known name; all faults are told at once, with their lines.
 - Paths are relative to the folder of `rung.yaml`.

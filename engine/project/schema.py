@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.recipe.schema import Columns, Fraction, ModelSettings, Positive, Shape, Strict
-from engine.retrieval.prompting import DEFAULT_CHUNK, DEFAULT_FRAME
-from engine.retrieval.settings import RetrievalSettings
+from rung.engine.recipe.schema import Columns, Fraction, ModelSettings, Positive, Shape, Strict
+from rung.engine.retrieval.prompting import DEFAULT_CHUNK, DEFAULT_FRAME
+from rung.engine.retrieval.settings import RetrievalSettings
 
 Want = Literal["facts", "format", "hard_task", "cost", "preference"]
 Selection = Literal["fixed", "nearest"]

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from engine.recipe.schema import ModelSettings
+from rung.engine.recipe.schema import ModelSettings
 
 
 def field_tables(settings: type[BaseModel], heading: str) -> list[str]:

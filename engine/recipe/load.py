@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from engine.errors import EngineError
-from engine.faults import block_of, by_line, count_of, describe_faults, place
-from engine.faults import field_help as help_of_field
-from engine.recipe.schema import Recipe
-from engine.recipe.trl_arguments import argument_faults
-from engine.recipe.yaml_text import FieldPath, dump_yaml, parse_scalar, read_yaml
+from rung.engine.core.errors import EngineError
+from rung.engine.core.faults import block_of, by_line, count_of, describe_faults, place
+from rung.engine.core.faults import field_help as help_of_field
+from rung.engine.core.yaml_text import FieldPath, dump_yaml, parse_scalar, read_yaml
+from rung.engine.recipe.schema import Recipe
+from rung.engine.recipe.trl_arguments import argument_faults
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

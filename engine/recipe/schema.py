@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from engine.data.columns import check_fields
-from engine.errors import EngineError
-from engine.recipe.rates import epochs, learning_rate
+from rung.engine.core.errors import EngineError
+from rung.engine.recipe.column_names import check_fields
+from rung.engine.recipe.rates import epochs, learning_rate
 
 Method = Literal["sft", "cpt", "dpo", "kto", "orpo", "reward", "grpo", "rloo", "distill", "constitution"]
 Shape = Literal[

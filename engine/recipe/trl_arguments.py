@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engine.faults import unknown_field
-from engine.recipe.schema import TrainingSettings
-from engine.recipe.trl_honoured import DISTILL_LOGITS, HONOURED, REFUSED, SHARED_HONOURED, UNKNOWN_HERE
+from rung.engine.core.faults import unknown_field
+from rung.engine.recipe.schema import TrainingSettings
+from rung.engine.recipe.trl_honoured import DISTILL_LOGITS, HONOURED, REFUSED, SHARED_HONOURED, UNKNOWN_HERE
 
 _SFT = ("trainer/sft_config.py",)
 _DPO = ("trainer/dpo_config.py",)

@@ -171,7 +171,7 @@ REFUSED: dict[str, Refusal] = {
         "dataloader_persistent_workers dataloader_prefetch_factor",
         "rows are tokenised before training, and a batch is put together where it is trained, so that a bad row can "
         "be named"),
-    # Rows: read, tokenised, cut and masked by engine.data, the same for check, training and screens.
+    # Rows: read, tokenised, cut and masked by rung.engine.data, the same for check, training and screens.
     **_refusals("max_length", "stands in the block data", "set data.max_length"),
     **_refusals("truncation_mode", "Rung cuts rows itself, and says which", "set data.max_length"),
     **_refusals("assistant_only_loss completion_only_loss", "Rung masks rows itself", "set data.loss_on"),

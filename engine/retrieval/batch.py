@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.retrieval.chunks import Chunk, chunk_documents
-from engine.retrieval.documents import Document, FileReport, UnreadableFile
-from engine.retrieval.loaders import read_file
-from engine.retrieval.manifest import IndexedFile, Manifest
-from engine.retrieval.scan import SourceFile
-from engine.retrieval.settings import RetrievalSettings
-from engine.retrieval.store import IndexStore
+from rung.engine.retrieval.chunks import Chunk, chunk_documents
+from rung.engine.retrieval.documents import Document, FileReport, UnreadableFile
+from rung.engine.retrieval.loaders import read_file
+from rung.engine.retrieval.manifest import IndexedFile, Manifest
+from rung.engine.retrieval.scan import SourceFile
+from rung.engine.retrieval.settings import RetrievalSettings
+from rung.engine.retrieval.store import IndexStore
 
 CHUNKS_A_WRITE = 20_000  # every write makes a file in the table
 EMBEDDED_CHUNKS_A_WRITE = 1_000  # what is lost when a build that embeds is killed

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from engine.errors import EngineError
-from engine.files import sha256_file
-from engine.retrieval.batch import Batch
-from engine.retrieval.documents import FileReport, UnreadableFile
-from engine.retrieval.embedding import EmbeddingModel, load_embedder
-from engine.retrieval.manifest import Manifest
-from engine.retrieval.scan import SourceFile, scan
-from engine.retrieval.settings import RetrievalSettings
-from engine.retrieval.store import IndexStore, index_fields
-from engine.runs.lock import try_lock
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import sha256_file
+from rung.engine.jobs.lock import try_lock
+from rung.engine.retrieval.batch import Batch
+from rung.engine.retrieval.documents import FileReport, UnreadableFile
+from rung.engine.retrieval.embedding import EmbeddingModel, load_embedder
+from rung.engine.retrieval.manifest import Manifest
+from rung.engine.retrieval.scan import SourceFile, scan
+from rung.engine.retrieval.settings import RetrievalSettings
+from rung.engine.retrieval.store import IndexStore, index_fields
 
 Progress = Callable[[int, int], None]
 

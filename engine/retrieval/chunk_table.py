@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from engine.errors import EngineError
-from engine.retrieval.background import wait_for
-from engine.retrieval.chunks import Chunk
+from rung.engine.core.errors import EngineError
+from rung.engine.retrieval.background import wait_for
+from rung.engine.retrieval.chunks import Chunk
 
 TABLE = "chunks"
 COLUMNS = ["id", "source", "start", "end", "page", "title", "content"]

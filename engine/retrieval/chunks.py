@@ -9,8 +9,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from engine.retrieval.documents import Document, DocumentKind, Section
-from engine.retrieval.markdown_text import SEPARATOR
+from rung.engine.retrieval.documents import Document, DocumentKind, Section
+from rung.engine.retrieval.markdown_text import SEPARATOR
 
 
 @dataclass(frozen=True, slots=True)

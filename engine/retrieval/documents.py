@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.files import sha256_text
+from rung.engine.core.files import sha256_text
 
 DocumentKind = Literal["text", "markdown", "code"]
 

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.errors import EngineError
-from engine.files import canonical_json, sha256_file, sha256_text
-from engine.hub.cache import cached_model
-from engine.retrieval.settings import RetrievalSettings
+from rung.engine.core.errors import EngineError
+from rung.engine.core.files import canonical_json, sha256_file, sha256_text
+from rung.engine.hub.cache import cached_model
+from rung.engine.retrieval.settings import RetrievalSettings
 
 Pooling = Literal["mean", "cls", "last"]
 WANTED_FILES = ["*.json", "*.safetensors", "*.model", "vocab.txt", "merges.txt"]
@@ -101,7 +101,7 @@ def _model_folder(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    from engine.hub.download import complete_model
+    from rung.engine.hub.download import complete_model
 
     here = cached_model(name)
     if here is not None and _tells_its_pooling(here):

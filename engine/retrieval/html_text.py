@@ -7,7 +7,7 @@ links are menus, and dropped where they stand outside of it.
 
 import re
 
-from engine.retrieval.html_parser import Block, PageParser, Strictness
+from rung.engine.retrieval.html_parser import Block, PageParser, Strictness
 
 MENU_ITEMS = 3  # so many neighbouring items of links alone make a menu
 MENU_ITEM_CHARACTERS = 60  # longer links are likelier to be content: a bibliography, a list of articles

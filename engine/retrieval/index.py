@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.retrieval.chunks import Chunk
-from engine.retrieval.embedding import load_embedder
-from engine.retrieval.manifest import Manifest
-from engine.retrieval.settings import RetrievalKind, RetrievalSettings
-from engine.retrieval.store import IndexStore, index_fields
+from rung.engine.core.errors import EngineError
+from rung.engine.retrieval.chunks import Chunk
+from rung.engine.retrieval.embedding import load_embedder
+from rung.engine.retrieval.manifest import Manifest
+from rung.engine.retrieval.settings import RetrievalKind, RetrievalSettings
+from rung.engine.retrieval.store import IndexStore, index_fields
 
 RRF_CONSTANT = 60  # Cormack, Clarke and Büttcher, SIGIR 2009
 FUSED_DEPTH = 50  # candidates that hybrid search takes from each side, at least

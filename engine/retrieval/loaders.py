@@ -3,15 +3,20 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine.retrieval.decoding import read_text
-from engine.retrieval.documents import Document, FileReport, UnreadableFile, clean_text, title_from_path
-from engine.retrieval.html_text import html_to_markdown
-from engine.retrieval.markdown_text import first_heading, heading_sections, notebook_to_markdown, without_front_matter
-from engine.retrieval.office import office_to_markdown
-from engine.retrieval.pdf_text import pdf_to_text
-from engine.retrieval.python_code import python_sections
-from engine.retrieval.scan import CODE_LANGUAGES, Format, SourceFile, scan
-from engine.retrieval.table_rows import row_documents
+from rung.engine.retrieval.decoding import read_text
+from rung.engine.retrieval.documents import Document, FileReport, UnreadableFile, clean_text, title_from_path
+from rung.engine.retrieval.html_text import html_to_markdown
+from rung.engine.retrieval.markdown_text import (
+    first_heading,
+    heading_sections,
+    notebook_to_markdown,
+    without_front_matter,
+)
+from rung.engine.retrieval.office import office_to_markdown
+from rung.engine.retrieval.pdf_text import pdf_to_text
+from rung.engine.retrieval.python_code import python_sections
+from rung.engine.retrieval.scan import CODE_LANGUAGES, Format, SourceFile, scan
+from rung.engine.retrieval.table_rows import row_documents
 
 
 def load_documents(

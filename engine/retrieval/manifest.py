@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.files import canonical_json, read_json, sha256_text, write_json_atomic
-from engine.retrieval.documents import FileReport
+from rung.engine.core.files import canonical_json, read_json, sha256_text, write_json_atomic
+from rung.engine.retrieval.documents import FileReport
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1  # raised when a table of the old kind could not be read or would rank otherwise

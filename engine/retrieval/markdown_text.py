@@ -3,7 +3,7 @@
 import json
 import re
 
-from engine.retrieval.documents import Section, UnreadableFile
+from rung.engine.retrieval.documents import Section, UnreadableFile
 
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 FRONT_TITLE = re.compile(r"^title:[ \t]*(.+?)[ \t]*$", re.MULTILINE | re.IGNORECASE)

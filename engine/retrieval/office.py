@@ -4,7 +4,7 @@ import zipfile
 from importlib import import_module
 from pathlib import Path
 
-from engine.retrieval.documents import UnreadableFile
+from rung.engine.retrieval.documents import UnreadableFile
 
 
 def office_to_markdown(path: Path) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.retrieval.documents import Section, UnreadableFile, clean_text
+from rung.engine.retrieval.documents import Section, UnreadableFile, clean_text
 
 PAGE_GAP = "\n\n"
 # PDFium marks a hyphen at a line's end that only broke the word by U+FFFE (or U+0002 in older builds).

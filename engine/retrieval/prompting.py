@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from engine.errors import EngineError
-from engine.retrieval.chunks import Chunk
+from rung.engine.core.errors import EngineError
+from rung.engine.retrieval.chunks import Chunk
 
 DEFAULT_FRAME = """\
 Answer the question from the passages. Name the passages that you used by their numbers, like [1].

@@ -3,7 +3,7 @@
 import ast
 import warnings
 
-from engine.retrieval.documents import Section
+from rung.engine.retrieval.documents import Section
 
 
 def python_sections(text: str) -> tuple[Section, ...] | None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal, Protocol
 
-from engine.measure.intervals import wilson
-from engine.retrieval.chunks import Chunk
-from engine.retrieval.index import Hit
+from rung.engine.retrieval.chunks import Chunk
+from rung.engine.retrieval.index import Hit
+from rung.engine.stats.intervals import wilson
 
 Definition = Literal["chunk", "source", "passage", "answer"]
 DEFINITIONS: dict[Definition, str] = {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.errors import EngineError
-from engine.retrieval.decoding import looks_binary
-from engine.retrieval.documents import FileReport
-from engine.retrieval.table_rows import is_array_of_objects
+from rung.engine.core.errors import EngineError
+from rung.engine.retrieval.decoding import looks_binary
+from rung.engine.retrieval.documents import FileReport
+from rung.engine.retrieval.table_rows import is_array_of_objects
 
 Format = Literal["text", "markdown", "html", "pdf", "python", "code", "rows", "notebook", "office"]
 FORMATS: dict[str, Format] = {

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.files import canonical_json
-from engine.retrieval.chunk_table import ChunkTable
-from engine.retrieval.manifest import MANIFEST_NAME, Manifest, manifest_from_json, read_manifest, write_manifest
-from engine.retrieval.settings import RetrievalSettings
+from rung.engine.core.files import canonical_json
+from rung.engine.retrieval.chunk_table import ChunkTable
+from rung.engine.retrieval.manifest import MANIFEST_NAME, Manifest, manifest_from_json, read_manifest, write_manifest
+from rung.engine.retrieval.settings import RetrievalSettings
 
 MANIFEST_NOTE = "manifest"
 

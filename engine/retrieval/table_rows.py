@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.retrieval.decoding import encoding_of
-from engine.retrieval.documents import Document, UnreadableFile, clean_text
+from rung.engine.retrieval.decoding import encoding_of
+from rung.engine.retrieval.documents import Document, UnreadableFile, clean_text
 
 TEXT_NAMES = (
     "text",

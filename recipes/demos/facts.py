@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from recipes.demos.spec import DemoSpec, chat_row, write_rows
-from recipes.pocket.schema import KINDS, Attribute, Kind, capital, question, statement
+from rung.recipes.demos.spec import DemoSpec, chat_row, write_rows
+from rung.recipes.pocket.schema import KINDS, Attribute, Kind, capital, question, statement
 
 NUM_DOCUMENTS = 96
 NUM_VALIDATION, NUM_TEST = 60, 150

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from recipes.demos.spec import DemoSpec, chat_row, write_rows
-from recipes.pocket import names, words, world
+from rung.recipes.demos.spec import DemoSpec, chat_row, write_rows
+from rung.recipes.pocket import names, words, world
 
 NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 420, 60, 160
 TARGET = 0.8

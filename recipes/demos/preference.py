@@ -6,10 +6,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from recipes.demos import oracle
-from recipes.demos.spec import DemoSpec, write_rows
-from recipes.pocket import talk, world
-from recipes.pocket.schema import capital
+from rung.recipes.demos import oracle
+from rung.recipes.demos.spec import DemoSpec, write_rows
+from rung.recipes.pocket import talk, world
+from rung.recipes.pocket.schema import capital
 
 NUM_TRAIN, NUM_VALIDATION, NUM_TEST, NUM_OWN = 300, 60, 120, 200
 TARGET = 0.85

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
-from recipes.pocket import answers, frames, names, passages, patterns, talk, words, world
-from recipes.pocket.names import Split
-from recipes.pocket.schema import KINDS, capital, question
+from rung.recipes.pocket import answers, frames, names, passages, patterns, talk, words, world
+from rung.recipes.pocket.names import Split
+from rung.recipes.pocket.schema import KINDS, capital, question
 
 Message = dict[str, str]
 Chat = list[Message]

@@ -1,4 +1,4 @@
-"""Measures the pocket model: `python -m recipes.pocket.evaluate --n 400` prints one JSON line for each ability."""
+"""Measures the pocket model: `python -m rung.recipes.pocket.evaluate --n 400` prints one JSON line for each ability."""
 
 import argparse
 import json
@@ -11,8 +11,8 @@ from random import Random
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from recipes.pocket import answers, chats, frames, passages, patterns, world
-from recipes.pocket.schema import KINDS, question
+from rung.recipes.pocket import answers, chats, frames, passages, patterns, world
+from rung.recipes.pocket.schema import KINDS, question
 
 SEED = 90_001
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
-from recipes.pocket.answers import Style
+from rung.recipes.pocket.answers import Style
 
 Message = dict[str, str]
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from random import Random
 
-from recipes.pocket import names, words
-from recipes.pocket.names import Split
-from recipes.pocket.schema import KINDS, Attribute, Kind, capital, question, sentence, statement
+from rung.recipes.pocket import names, words
+from rung.recipes.pocket.names import Split
+from rung.recipes.pocket.schema import KINDS, Attribute, Kind, capital, question, sentence, statement
 
 
 @dataclass(frozen=True)

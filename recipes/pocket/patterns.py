@@ -8,9 +8,9 @@ by its category or give its opposite. A family is withheld if any of its three p
 from dataclasses import dataclass
 from random import Random
 
-from recipes.pocket import names, words
-from recipes.pocket.names import Split
-from recipes.pocket.schema import KINDS, statement
+from rung.recipes.pocket import names, words
+from rung.recipes.pocket.names import Split
+from rung.recipes.pocket.schema import KINDS, statement
 
 # A selection is the number of fields in the input and which of them the output keeps, in its order.
 Selection = tuple[int, tuple[int, ...]]

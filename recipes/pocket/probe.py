@@ -1,4 +1,4 @@
-"""Writes model/probe.json, what the forgetting meter asks the pocket model: `python -m recipes.pocket.probe`.
+"""Writes model/probe.json, what the forgetting meter asks the pocket model: `python -m rung.recipes.pocket.probe`.
 
 A model of a small world has no general knowledge to forget but that world's, so the built-in questions about ours would
 measure nothing.
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from random import Random
 
-from recipes.pocket import talk, world
+from rung.recipes.pocket import talk, world
 
 NUM_PASSAGES, NUM_QUESTIONS, NUM_PROMPTS = 48, 200, 24
 TARGET = Path(__file__).parent / "model" / "probe.json"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from recipes.pocket import names, words
-from recipes.pocket.names import Split
+from rung.recipes.pocket import names, words
+from rung.recipes.pocket.names import Split
 
 ValueMaker = Callable[[Random, Split], str]
 

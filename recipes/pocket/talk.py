@@ -2,9 +2,9 @@
 
 from random import Random
 
-from recipes.pocket import names, words, world
-from recipes.pocket.names import Split
-from recipes.pocket.schema import capital
+from rung.recipes.pocket import names, words, world
+from rung.recipes.pocket.names import Split
+from rung.recipes.pocket.schema import capital
 
 POLITE = ("Gladly!", "Of course!", "With pleasure.", "I am happy to help.", "Thank you for asking.", "Certainly!")
 CURT = ("Fine.", "Well.", "Listen.", "If you must know.", "Again?", "So.")

@@ -1,4 +1,4 @@
-"""Trains the pocket model from scratch: `python -m recipes.pocket.train --steps 4000`."""
+"""Trains the pocket model from scratch: `python -m rung.recipes.pocket.train --steps 4000`."""
 
 import argparse
 import ctypes
@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from recipes.pocket import chats
-from recipes.pocket.model import Pocket, Size, export, load_export
+from rung.recipes.pocket import chats
+from rung.recipes.pocket.architecture import Pocket, Size, export, load_export
 
 HERE = Path(__file__).parent
 POOL = 3000

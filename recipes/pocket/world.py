@@ -4,7 +4,18 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from recipes.pocket.schema import ANIMAL, PERSON, TOWN, WARE, Attribute, Kind, capital, question, sentence, statement
+from rung.recipes.pocket.schema import (
+    ANIMAL,
+    PERSON,
+    TOWN,
+    WARE,
+    Attribute,
+    Kind,
+    capital,
+    question,
+    sentence,
+    statement,
+)
 
 WORLD_SEED = 7
 TOWNS = (

@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from engine.events import (  # noqa: E402 - the path above finds it
+from rung.engine.jobs.events import (  # noqa: E402 - the path above finds it
     CheckpointSaved,
     DeviceMemory,
     Evaluation,

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError
-from tui.commands.arguments import positive_int, share
-from tui.commands.export import add_export_arguments, do, export
-from tui.commands.output import print_json, print_table
-from tui.text import gibibytes, one_line, printable
+from rung.engine.core.errors import EngineError
+from rung.tui.commands.arguments import positive_int, share
+from rung.tui.commands.export import add_export_arguments, do, export
+from rung.tui.commands.output import print_json, print_table
+from rung.tui.text.words import gibibytes, one_line, printable
 
 if TYPE_CHECKING:
-    from engine.adapters.listing import TrainedAdapter
-    from engine.exports import Part
+    from rung.engine.results.adapters import TrainedAdapter
+    from rung.engine.results.exports import Part
 
 HEADER = ("run", "method", "trained", "size", "score", "general perplexity", "from", "chosen")
 
@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(*, as_json: bool) -> int:
-    from engine.adapters.listing import list_adapters
-    from tui.commands.project import current_root
+    from rung.engine.results.adapters import list_adapters
+    from rung.tui.commands.project import current_root
 
     root = current_root()
     adapters = list_adapters(root)
@@ -72,7 +72,7 @@ def _print(adapters: "Sequence[TrainedAdapter]") -> None:
 
 
 def _cells(row: "TrainedAdapter") -> tuple[str, ...]:
-    from engine.exports import sum_in_words
+    from rung.engine.results.exports import sum_in_words
 
     standing = row.standing
     scored = f"{standing.score:.3f} [{standing.low:.3f}, {standing.high:.3f}]" if standing else "–"
@@ -86,9 +86,9 @@ def _cells(row: "TrainedAdapter") -> tuple[str, ...]:
 
 
 def _combine(args: argparse.Namespace) -> int:
-    from engine.exports import combine_errand
-    from tui.commands.project import current_root
-    from tui.interpreter import worker_python
+    from rung.engine.results.exports import combine_errand
+    from rung.tui.commands.project import current_root
+    from rung.tui.interpreter import worker_python
 
     errand = combine_errand(
         current_root(), [_part(text) for text in args.parts], how=args.how, rank=args.rank, density=args.density,
@@ -103,8 +103,8 @@ def _combine(args: argparse.Namespace) -> int:
 
 
 def _part(text: str) -> "Part":
-    from engine.exports import Part
-    from tui.commands.project import wanted_run
+    from rung.engine.results.exports import Part
+    from rung.tui.commands.project import wanted_run
 
     run, _, weight = text.rpartition("=")
     try:

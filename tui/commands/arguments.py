@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from engine.errors import EngineError
+from rung.engine.core.errors import EngineError
 
 _BETWEEN_PAIRS = re.compile(r",(?=[^,=]+=)")
 
@@ -59,7 +59,7 @@ def add_fetch_argument(parser: argparse.ArgumentParser) -> None:
 
 def columns(texts: Sequence[str]) -> dict[str, str]:
     """FIELD=COLUMN as many times as it was written, also with commas between. Raises EngineError for what is not."""
-    from engine.data.columns import check_fields
+    from rung.engine.recipe.column_names import check_fields
 
     found: dict[str, str] = {}
     for text in texts:

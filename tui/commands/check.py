@@ -4,16 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data.hub import is_hub_id
-from engine.errors import EngineError
-from tui.commands.arguments import columns, positive_int
-from tui.commands.output import print_json
-from tui.glyphs import glyphs
-from tui.histogram import histogram_lines
-from tui.text import count, duration, gibibytes, printable
+from rung.engine.core.errors import EngineError
+from rung.engine.data.hub import is_hub_id
+from rung.tui.commands.arguments import columns, positive_int
+from rung.tui.commands.output import print_json
+from rung.tui.text.glyphs import glyphs
+from rung.tui.text.histogram import histogram_lines
+from rung.tui.text.words import count, duration, gibibytes, printable
 
 if TYPE_CHECKING:
-    from engine.project.schema import ProjectData
+    from rung.engine.project.schema import ProjectData
 
 LOSS_ON = ("assistant", "last_turn", "completion", "all")
 
@@ -57,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_recipe(args: argparse.Namespace) -> dict[str, Any]:
-    from engine.check import check_recipe
-    from engine.project import is_project, project_root
-    from engine.project.checks import note_check
-    from engine.project.load import load_project
-    from engine.recipe.load import load_recipe
-    from tui.interpreter import asked_for, worker_python
+    from rung.engine.check.check import check_recipe
+    from rung.engine.project import is_project, project_root
+    from rung.engine.project.checks import note_check
+    from rung.engine.project.load import load_project
+    from rung.engine.recipe.load import load_recipe
+    from rung.tui.interpreter import asked_for, worker_python
 
     root, overrides = project_root(args.path.resolve().parent), list(args.overrides)
     python = asked_for() or load_recipe(args.path, overrides).worker_python or worker_python(root)
@@ -77,12 +77,12 @@ def _check_recipe(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check_data(args: argparse.Namespace) -> dict[str, Any]:
-    from engine.check import check_data, used_elsewhere
-    from engine.data.needs import known_shape
-    from engine.project import is_project, project_root
-    from engine.project.checks import note_check
-    from engine.project.load import load_project
-    from tui.interpreter import worker_python
+    from rung.engine.check.check import check_data, used_elsewhere
+    from rung.engine.project import is_project, project_root
+    from rung.engine.project.checks import note_check
+    from rung.engine.project.load import load_project
+    from rung.engine.recipe.data_needs import known_shape
+    from rung.tui.interpreter import worker_python
 
     root = project_root(Path.cwd())
     model: dict[str, Any] | None = None

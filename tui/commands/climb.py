@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from engine.ladder.spec import RUNGS
-from tui.commands.arguments import add_fetch_argument, number, positive, positive_int
-from tui.commands.output import Progress, print_json
+from rung.engine.ladder.spec import RUNGS
+from rung.tui.commands.arguments import add_fetch_argument, number, positive, positive_int
+from rung.tui.commands.output import Progress, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Climb, or go on with a climb that was broken off; it is a process of its own and outlives this command."""
-    from engine.ladder.launch import start_climb
-    from tui.commands.climbing import climb, print_climb
-    from tui.commands.project import current_root
-    from tui.interpreter import worker_python
+    from rung.engine.ladder.launch import start_climb
+    from rung.tui.commands.climbing import climb, print_climb
+    from rung.tui.commands.project import current_root
+    from rung.tui.interpreter import worker_python
 
     root, progress = current_root(), Progress()
     if args.detach:

@@ -3,21 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from engine.files import read_json
-from engine.ladder.launch import RESULT_FILE, climb_folder, start_climb
-from engine.runs.folder import RunFolder, find_run
-from engine.runs.reader import RunReader, read_run
-from tui.commands.following import counted_interrupts
-from tui.commands.job import say_how_it_went, watch_over
-from tui.commands.output import Progress
-from tui.interpreter import worker_python
-from tui.text import printable
+from rung.engine.core.files import read_json
+from rung.engine.jobs.folder import RunFolder, find_run
+from rung.engine.jobs.reader import RunReader, read_run
+from rung.engine.ladder.launch import RESULT_FILE, climb_folder, start_climb
+from rung.tui.commands.following import counted_interrupts
+from rung.tui.commands.job import say_how_it_went, watch_over
+from rung.tui.commands.output import Progress
+from rung.tui.interpreter import worker_python
+from rung.tui.text.words import printable
 
 
 def climb(root: Path, progress: Progress, **options: Any) -> tuple[int, dict[str, Any] | None]:
     """Climb, or go on with a climb that was broken off; gives the exit code and the result, None without one.
 
-    `options` are those of `engine.ladder.launch.start_climb`.
+    `options` are those of `rung.engine.ladder.launch.start_climb`.
     """
     earlier, _ = read_run(climb_folder(root))
     with counted_interrupts() as interrupts:

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tui.commands.arguments import not_negative, positive_int, share
-from tui.commands.output import Progress, print_json
-from tui.phase_text import phase_words
-from tui.text import printable
+from rung.tui.commands.arguments import not_negative, positive_int, share
+from rung.tui.commands.output import Progress, print_json
+from rung.tui.text.phases import phase_words
+from rung.tui.text.words import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the base once, answer with every candidate under the same decoding, and print the answers."""
-    from engine.comparison import lineup_of, read_recipe
-    from engine.generation import Decoding, compare_once
-    from engine.runs.launch import root_of
-    from tui.commands.project import wanted_run
-    from tui.interpreter import asked_for, worker_python
+    from rung.engine.generation.client import Decoding, compare_once
+    from rung.engine.results.comparison import lineup_of, read_recipe
+    from rung.engine.training.launch import root_of
+    from rung.tui.commands.project import wanted_run
+    from rung.tui.interpreter import asked_for, worker_python
 
     folders = [wanted_run(name) for name in dict.fromkeys(args.runs)]
     progress = Progress()

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from engine.errors import EngineError
-from tui.commands.arguments import add_fetch_argument
-from tui.commands.output import Progress, print_json
+from rung.engine.core.errors import EngineError
+from rung.tui.commands.arguments import add_fetch_argument
+from rung.tui.commands.output import Progress, print_json
 
 KINDS = ("facts", "format", "preference")
 
@@ -25,11 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the project, then show it or climb it."""
-    from engine.demo import make_demo
-    from engine.project import is_project
-    from engine.stack import require_stack
-    from tui.commands.screens import open_project, require_a_usable_terminal
-    from tui.interpreter import keep_python, worker_python
+    from rung.engine.guide.demo import make_demo
+    from rung.engine.jobs.stack import require_stack
+    from rung.engine.project import is_project
+    from rung.tui.commands.screens import open_project, require_a_usable_terminal
+    from rung.tui.interpreter import keep_python, worker_python
 
     if not args.headless:
         require_a_usable_terminal()
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     keep_python(root)
     if not args.headless:
         return open_project(root)
-    from tui.commands.climbing import climb, print_climb
+    from rung.tui.commands.climbing import climb, print_climb
 
     code, result = climb(root, progress, fetch=args.fetch)
     if result is not None:

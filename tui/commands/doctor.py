@@ -2,10 +2,10 @@
 
 import argparse
 
-from engine.doctor import Terminal, doctor
-from engine.interpreters import Interpreter
-from tui.commands.output import print_json
-from tui.text import gibibytes, printable
+from rung.engine.guide.doctor import Terminal, doctor
+from rung.engine.machine.interpreters import Interpreter
+from rung.tui.commands.output import print_json
+from rung.tui.text.words import gibibytes, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look, and say; 0 even where things are missing, since looking is what was asked."""
-    from tui.commands.project import current_root
-    from tui.interpreter import worker_python
+    from rung.tui.commands.project import current_root
+    from rung.tui.interpreter import worker_python
 
     root = current_root()
     report = doctor(root, [worker_python(root) or ""])

@@ -4,14 +4,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EngineError
-from tui.commands.arguments import add_fetch_argument
-from tui.commands.output import Progress, print_json
-from tui.interpreter import worker_python
-from tui.text import printable
+from rung.engine.core.errors import EngineError
+from rung.tui.commands.arguments import add_fetch_argument
+from rung.tui.commands.output import Progress, print_json
+from rung.tui.interpreter import worker_python
+from rung.tui.text.words import printable
 
 if TYPE_CHECKING:
-    from engine.ladder.spec import CandidateSpec
+    from rung.engine.ladder.spec import CandidateSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,14 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate a candidate, or find it evaluated, and print its row; on the held-out rows it joins the scoreboard."""
-    from engine.files import read_json
-    from engine.ladder.launch import RESULT_FILE, start_evaluation
-    from engine.measure.frozen import require_final
-    from engine.runs.reader import RunReader
-    from tui.commands.following import counted_interrupts
-    from tui.commands.job import say_how_it_went, watch_over
-    from tui.commands.project import current_root
-    from tui.commands.scoreboard import print_rows
+    from rung.engine.core.files import read_json
+    from rung.engine.jobs.reader import RunReader
+    from rung.engine.ladder.launch import RESULT_FILE, start_evaluation
+    from rung.engine.splits.frozen import require_final
+    from rung.tui.commands.following import counted_interrupts
+    from rung.tui.commands.job import say_how_it_went, watch_over
+    from rung.tui.commands.project import current_root
+    from rung.tui.commands.scoreboard import print_rows
 
     root, progress = current_root(), Progress()
     if args.retrieval:
@@ -72,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure_retrieval(args: argparse.Namespace, root: Path, progress: Progress) -> int:
-    from engine.ladder.entries import find_entry
-    from engine.project.load import load_project
-    from engine.retrieval.ask import measure_alone
-    from engine.runs.models_wanted import models_of_documents, refuse_missing_models
-    from tui.phase_text import index_words
-    from tui.retrieval_text import retrieval_lines
+    from rung.engine.check.search import measure_alone
+    from rung.engine.ladder.entries import find_entry
+    from rung.engine.project.load import load_project
+    from rung.engine.training.models_wanted import models_of_documents, refuse_missing_models
+    from rung.tui.text.phases import index_words
+    from rung.tui.text.retrieval import retrieval_lines
 
     def tell(said: dict[str, Any]) -> None:
         if said["type"] == "phase" and settings is not None:
@@ -108,10 +108,10 @@ def _measure_retrieval(args: argparse.Namespace, root: Path, progress: Progress)
 
 
 def _spec(args: argparse.Namespace, root: Path) -> "CandidateSpec":
-    from engine.ladder.entries import find_entry
-    from engine.ladder.spec import CandidateSpec, declared_spec, tuned_spec
-    from engine.project.load import load_project
-    from engine.runs.folder import find_run
+    from rung.engine.jobs.folder import find_run
+    from rung.engine.ladder.entries import find_entry
+    from rung.engine.ladder.spec import CandidateSpec, declared_spec, tuned_spec
+    from rung.engine.project.load import load_project
 
     project = load_project(root)
     spec = find_entry(root, args.candidate).spec if args.candidate else declared_spec(project)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from engine.runs.fold import RunState, waits_for
-from tui.climb_text import progress_words
-from tui.phase_text import amount, download_line
-from tui.text import duration, figure, gibibytes, one_line, printable
+from rung.engine.jobs.fold import RunState, waits_for
+from rung.tui.text.climbs import progress_words
+from rung.tui.text.phases import amount, download_line
+from rung.tui.text.words import duration, figure, gibibytes, one_line, printable
 
 Event = dict[str, Any]
 TEXT_WIDTH = 400

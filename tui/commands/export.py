@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.commands.output import Progress, print_json
-from tui.text import gibibytes, printable
+from rung.tui.commands.output import Progress, print_json
+from rung.tui.text.words import gibibytes, printable
 
 if TYPE_CHECKING:
-    from engine.exports import Errand
+    from rung.engine.results.exports import Errand
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -43,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace, *, merged: bool) -> int:
     """Export or merge the run that was named."""
-    from engine.exports import export_errand
-    from engine.runs.launch import root_of
-    from tui.commands.project import wanted_run
-    from tui.interpreter import worker_python
+    from rung.engine.results.exports import export_errand
+    from rung.engine.training.launch import root_of
+    from rung.tui.commands.project import wanted_run
+    from rung.tui.interpreter import worker_python
 
     folder = wanted_run(args.run)
     root = root_of(folder)
@@ -64,7 +64,7 @@ def export(args: argparse.Namespace, *, merged: bool) -> int:
 
 def do(errand: "Errand") -> dict[str, Any]:
     """Have a worker do the errand, its phases on stderr; Ctrl-C ends it and leaves nothing."""
-    from engine.exports import ErrandWorker
+    from rung.engine.results.exports import ErrandWorker
 
     progress = Progress()
     show = progress.status if progress.live else progress.line

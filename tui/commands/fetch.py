@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from engine.runs.fold import RunState
-from engine.runs.folder import RunFolder
-from engine.runs.reader import RunReader
-from tui.commands.following import Interrupts, follow
-from tui.commands.output import Progress, print_json
-from tui.phase_text import download_line
-from tui.text import count, gibibytes, printable
+from rung.engine.jobs.fold import RunState
+from rung.engine.jobs.folder import RunFolder
+from rung.engine.jobs.reader import RunReader
+from rung.tui.commands.following import Interrupts, follow
+from rung.tui.commands.output import Progress, print_json
+from rung.tui.text.phases import download_line
+from rung.tui.text.words import count, gibibytes, printable
 
 LINE_SECONDS = 5.0
 
@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Bring the model: 0 when it is here whole, 1 when it can't be brought, 130 after Ctrl-C."""
-    from engine.fetch import start_fetch
-    from tui.commands.following import counted_interrupts
-    from tui.commands.project import current_root
-    from tui.interpreter import worker_python
+    from rung.engine.hub.fetch import start_fetch
+    from rung.tui.commands.following import counted_interrupts
+    from rung.tui.commands.project import current_root
+    from rung.tui.interpreter import worker_python
 
     progress = Progress()
     with counted_interrupts() as interrupts:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _watch(model: str, reader: RunReader, progress: Progress, interrupts: Interrupts) -> None:
     """Show how far it is until it ends; the first Ctrl-C asks it to end, the second ends only the showing."""
-    from engine.runs.requests import request
+    from rung.engine.jobs.requests import request
 
     asked, shown, shown_at = False, "", float("-inf")
     for state in follow(reader, _warnings_to(progress)):
@@ -90,7 +90,7 @@ def _warnings_to(progress: Progress) -> Callable[[list[dict[str, Any]], RunState
 
 
 def _say_how_it_went(model: str, reader: RunReader, status: str, progress: Progress) -> None:
-    from engine.runs.reader import log_tail
+    from rung.engine.jobs.reader import log_tail
 
     result = reader.state.result
     for key in ("message", "details", "hint"):
@@ -106,7 +106,7 @@ def _say_how_it_went(model: str, reader: RunReader, status: str, progress: Progr
 
 
 def _result(args: argparse.Namespace, folder: RunFolder, status: str) -> dict[str, Any]:
-    from engine.fetch import fetch_result
+    from rung.engine.hub.fetch import fetch_result
 
     named = {"model": args.model, "revision": args.revision}
     nothing = {"commit": None, "path": None, "files": None, "bytes": None, "received": None}

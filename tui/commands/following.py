@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from engine.runs.fold import RunState
-from engine.runs.lock import is_locked
-from engine.runs.reader import RunReader
-from tui.commands.event_lines import event_line
+from rung.engine.jobs.fold import RunState
+from rung.engine.jobs.lock import is_locked
+from rung.engine.jobs.reader import RunReader
+from rung.tui.commands.event_lines import event_line
 
 POLL_SECONDS = 0.2
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from engine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
-from engine.runs.fold import RunState
-from engine.runs.folder import RunFolder
-from engine.runs.reader import RunReader, log_tail
-from engine.runs.requests import request
-from tui.commands.event_lines import status_line
-from tui.commands.following import EventPrinter, Interrupts, follow
-from tui.commands.output import Progress, print_json
-from tui.text import printable
+from rung.engine.jobs.fold import RunState
+from rung.engine.jobs.folder import RunFolder
+from rung.engine.jobs.reader import RunReader, log_tail
+from rung.engine.jobs.requests import request
+from rung.engine.machine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
+from rung.tui.commands.event_lines import status_line
+from rung.tui.commands.following import EventPrinter, Interrupts, follow
+from rung.tui.commands.output import Progress, print_json
+from rung.tui.text.words import printable
 
 LOG_LINES = 15
 

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EngineError
-from tui.commands.arguments import columns, number, positive_int
-from tui.commands.output import Progress, print_json
+from rung.engine.core.errors import EngineError
+from rung.tui.commands.arguments import columns, number, positive_int
+from rung.tui.commands.output import Progress, print_json
 
 if TYPE_CHECKING:
-    from engine.measure.partition import SplitPlan
-    from engine.project.new import NewProject
+    from rung.engine.guide.new import NewProject
+    from rung.engine.splits.partition import SplitPlan
 
 HOW_TO_GROUP = "--group-by COLUMN keeps rows together by another column, --group-by none by none"
 
@@ -52,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write rung.yaml, a recipe and the splits, and say what comes next."""
-    from engine.data.needs import known_shape
-    from engine.project.new import write_new_project
-    from engine.project.schema import ProjectData
+    from rung.engine.guide.new import write_new_project
+    from rung.engine.project.schema import ProjectData
+    from rung.engine.recipe.data_needs import known_shape
 
     reading = {"shape": known_shape(args.shape), "columns": columns(args.columns)}
     made = write_new_project(
@@ -88,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _next_commands(made: "NewProject", directory: Path) -> list[str]:
     """What to run now: bring a model that isn't here, check, train."""
-    from engine.recipe.load import load_recipe
-    from engine.runs.models_wanted import missing_models, models_of_recipe
+    from rung.engine.recipe.load import load_recipe
+    from rung.engine.training.models_wanted import missing_models, models_of_recipe
 
     missing = missing_models(models_of_recipe(load_recipe(made.root / made.recipe), made.root), made.root)
     file = shlex.quote(str(directory / made.recipe))
@@ -116,7 +116,7 @@ def _as_json(made: "NewProject") -> dict[str, Any]:
 def _plan(args: argparse.Namespace) -> "SplitPlan":
     from pydantic import ValidationError
 
-    from engine.measure.partition import NO_GROUPS, SplitPlan
+    from rung.engine.splits.partition import NO_GROUPS, SplitPlan
 
     try:
         return SplitPlan(

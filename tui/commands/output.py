@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tui.text import one_line, printable
+from rung.tui.text.words import one_line, printable
 
 
 def print_json(value: Any) -> None:

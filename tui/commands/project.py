@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from engine.project import project_root
-from engine.runs.folder import RunFolder, find_run
+from rung.engine.jobs.folder import RunFolder, find_run
+from rung.engine.project import project_root
 
 
 def current_root() -> Path:

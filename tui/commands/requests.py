@@ -3,13 +3,13 @@
 import argparse
 from typing import Literal
 
-from engine.errors import EngineError
-from engine.runs.reader import RunReader
-from engine.runs.requests import request
-from tui.commands.event_lines import status_line
-from tui.commands.following import follow
-from tui.commands.output import Progress
-from tui.commands.project import wanted_run
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.reader import RunReader
+from rung.engine.jobs.requests import request
+from rung.tui.commands.event_lines import status_line
+from rung.tui.commands.following import follow
+from rung.tui.commands.output import Progress
+from rung.tui.commands.project import wanted_run
 
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:

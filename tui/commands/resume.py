@@ -2,7 +2,7 @@
 
 import argparse
 
-from tui.commands.output import Progress
+from rung.tui.commands.output import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the worker on the run's folder again."""
-    from engine.runs.launch import resume_run
-    from engine.runs.reader import read_run
-    from tui.commands.following import counted_interrupts
-    from tui.commands.job import attend
-    from tui.commands.project import wanted_run
-    from tui.interpreter import asked_for
+    from rung.engine.jobs.reader import read_run
+    from rung.engine.training.launch import resume_run
+    from rung.tui.commands.following import counted_interrupts
+    from rung.tui.commands.job import attend
+    from rung.tui.commands.project import wanted_run
+    from rung.tui.interpreter import asked_for
 
     folder = wanted_run(args.run)
     earlier, _ = read_run(folder)

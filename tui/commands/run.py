@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from tui.commands.arguments import add_fetch_argument
-from tui.commands.output import Progress
+from rung.tui.commands.arguments import add_fetch_argument
+from rung.tui.commands.output import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the recipe; the run itself is a process of its own and outlives this command."""
-    from engine.project import project_root
-    from engine.project.follow import load_fitted
-    from engine.runs.launch import start_run
-    from tui.commands.following import counted_interrupts
-    from tui.commands.job import attend
-    from tui.interpreter import asked_for, worker_python
+    from rung.engine.project import project_root
+    from rung.engine.project.follow import load_fitted
+    from rung.engine.training.launch import start_run
+    from rung.tui.commands.following import counted_interrupts
+    from rung.tui.commands.job import attend
+    from rung.tui.interpreter import asked_for, worker_python
 
     root = project_root(args.recipe.resolve().parent)
     recipe = load_fitted(args.recipe, args.overrides)

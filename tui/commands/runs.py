@@ -4,14 +4,14 @@ import argparse
 import time
 from typing import Any
 
-from engine.errors import EngineError
-from engine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
-from engine.runs.fold import RunState
-from engine.runs.folder import RunFolder, list_runs
-from engine.runs.reader import read_run
-from tui.commands.output import print_json, print_table
-from tui.commands.project import current_root
-from tui.text import one_line, printable
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.fold import RunState
+from rung.engine.jobs.folder import RunFolder, list_runs
+from rung.engine.jobs.reader import read_run
+from rung.engine.machine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
+from rung.tui.commands.output import print_json, print_table
+from rung.tui.commands.project import current_root
+from rung.tui.text.words import one_line, printable
 
 HEADER = ("run", "state", "method", "step", "loss", "started", "name", "tags")
 
@@ -76,7 +76,7 @@ def _row(folder: RunFolder, state: RunState, status: str) -> dict[str, Any]:
 
 
 def _name_and_tags(folder: RunFolder) -> tuple[str | None, list[str]]:
-    from engine.recipe.yaml_text import read_yaml
+    from rung.engine.core.yaml_text import read_yaml
 
     try:
         recipe, _ = read_yaml(folder.recipe)

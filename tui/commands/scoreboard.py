@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tui.commands.output import Progress, print_json, print_table
-from tui.text import figure, printable
+from rung.tui.commands.output import Progress, print_json, print_table
+from rung.tui.text.words import figure, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,14 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the scoreboard as it was last written; nothing is computed."""
-    from engine.ladder.board import read_board
-    from engine.ladder.board_words import headline_of, held_out_words
-    from engine.ladder.break_even import break_even_lines
-    from engine.ladder.climb_state import read_climb
-    from engine.ladder.report import gain_lines, judge_sentence
-    from engine.probe.forgot import forgot_words
-    from tui.climb_text import climb_headline, has_verdict, rung_lines
-    from tui.commands.project import current_root
+    from rung.engine.ladder.board import read_board
+    from rung.engine.ladder.board_words import headline_of, held_out_words
+    from rung.engine.ladder.break_even import break_even_lines
+    from rung.engine.ladder.climb_state import read_climb
+    from rung.engine.ladder.report import gain_lines, judge_sentence
+    from rung.engine.training.probe.forgot import forgot_words
+    from rung.tui.commands.project import current_root
+    from rung.tui.text.climbs import climb_headline, has_verdict, rung_lines
 
     root = current_root()
     if args.refreeze is not None:
@@ -89,9 +89,9 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _refreeze(reason: str) -> int:
-    from engine.measure.splits import refreeze
-    from engine.project.load import load_project
-    from tui.commands.project import current_root
+    from rung.engine.project.load import load_project
+    from rung.engine.splits.make import refreeze
+    from rung.tui.commands.project import current_root
 
     root = current_root()
     generation = refreeze(root, load_project(root).data.test, reason)

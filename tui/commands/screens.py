@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from tui.commands.project import current_root
+from rung.engine.core.errors import EngineError
+from rung.tui.commands.project import current_root
 
 
 def open_screens() -> int:
@@ -27,7 +27,7 @@ def open_run_screen(wanted: str, replay: Path | None) -> int:
 
 
 def _show(root: Path, **where: Any) -> int:
-    from tui.app import RungApp
+    from rung.tui.app import RungApp
 
     app = RungApp(root=root, **where)
     app.run()

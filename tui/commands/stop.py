@@ -2,7 +2,7 @@
 
 import argparse
 
-from tui.commands.requests import add_request_arguments, ask
+from rung.tui.commands.requests import add_request_arguments, ask
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

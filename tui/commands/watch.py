@@ -5,16 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
-from engine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
-from engine.runs.fold import RunState, apply
-from engine.runs.folder import RunFolder
-from engine.runs.reader import EventTail, RunReader
-from tui.commands.event_lines import status_line
-from tui.commands.following import EventPrinter, follow
-from tui.commands.job import exit_code
-from tui.commands.output import Progress, print_json
-from tui.text import printable
+from rung.engine.core.errors import EngineError
+from rung.engine.jobs.fold import RunState, apply
+from rung.engine.jobs.folder import RunFolder
+from rung.engine.jobs.reader import EventTail, RunReader
+from rung.engine.machine.oom_kills import KILLED, KILLED_HINT, was_probably_killed
+from rung.tui.commands.event_lines import status_line
+from rung.tui.commands.following import EventPrinter, follow
+from rung.tui.commands.job import exit_code
+from rung.tui.commands.output import Progress, print_json
+from rung.tui.text.words import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Follow until the run ends; Ctrl-C ends only the watching."""
     if args.screen:
-        from tui.commands.screens import open_run_screen
+        from rung.tui.commands.screens import open_run_screen
 
         return open_run_screen(args.run, args.replay)
     if args.replay is not None:
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _wanted(name: str) -> RunFolder:
     """The run, or the project's climb, which is followed as a run is."""
-    from engine.ladder.launch import climb_folder
-    from tui.commands.project import current_root, wanted_run
+    from rung.engine.ladder.launch import climb_folder
+    from rung.tui.commands.project import current_root, wanted_run
 
     if name != "climb":
         return wanted_run(name)

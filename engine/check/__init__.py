@@ -1,0 +1,1 @@
+"""Checks before a job: rows of data, recipes, and single questions to the documents."""

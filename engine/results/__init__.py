@@ -1,0 +1,1 @@
+"""What runs leave behind: adapters, line-ups to compare, exports, merges and combinations, preferences."""

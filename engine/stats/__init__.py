@@ -1,0 +1,1 @@
+"""Statistics: intervals, paired tests, power and sample sizes, for single and for grouped rows."""

@@ -1,0 +1,1 @@
+"""The Data screen: rows with their trained tokens, problems and figures."""

@@ -1,0 +1,1 @@
+"""The home screen: projects, recent runs, demos and what can be started."""

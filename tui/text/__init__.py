@@ -1,0 +1,1 @@
+"""Values as text for a terminal: figures, phases, climbs, small charts in one line."""

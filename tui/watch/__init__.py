@@ -1,0 +1,1 @@
+"""Runs read in the background: the thread that follows them, its messages, and the state of each run."""

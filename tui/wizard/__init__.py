@@ -1,0 +1,1 @@
+"""The wizard: from the situation to the verdict, one page a step."""
