@@ -15,9 +15,12 @@ from rung.engine.machine.memory import machine_memory
 SAMPLE_SECONDS = 2.0
 
 
-def sample(pid: int, uuids: Collection[str] | None = None) -> Memory:
-    """One memory event: every GPU, or those of `uuids`, the process and the machine. Without NVML `devices` is []."""
-    resident, load = process_load(pid)
+def sample(pid: int | None, uuids: Collection[str] | None = None) -> Memory:
+    """One memory event: every GPU, or those of `uuids`, the process if one is named, and the machine.
+
+    Without NVML `devices` is [].
+    """
+    resident, load = (None, None) if pid is None else process_load(pid)
     machine = machine_memory()
     return Memory(read_devices(uuids), resident, load, machine.used, machine.total)
 

