@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from textual.drivers.headless_driver import HeadlessDriver
 
 from rung.engine.jobs.events import Phase, Started, Step, to_json_line
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 from rung.tui.watch.messages import EventsRead
 
 LIVE_SECONDS = 15.0

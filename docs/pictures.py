@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from rung.engine.jobs.reader import RunReader  # noqa: E402
 from rung.engine.results.comparison import newest_trained  # noqa: E402
-from rung.tui.app import RungApp  # noqa: E402
 from rung.tui.home.screen import begin_demo  # noqa: E402
+from rung.tui.shell.app import RungApp  # noqa: E402
 from tests.helpers.on_screen import REPLAYS, THREE_RUNS, project, settled, shown, until  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"

@@ -87,7 +87,7 @@ def _run_command(name: str, arguments: Sequence[str]) -> int:
         )  # fmt: skip
     args = parser.parse_args(arguments)
     if name in STARTS_WORKERS and args.python is not None:
-        from rung.tui.interpreter import use_python
+        from rung.tui.settings.interpreter import use_python
 
         use_python(args.python, _root_of(args))
     code: int = module.run(args)

@@ -11,7 +11,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from rung.engine.jobs.folder import RunFolder
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 from tests.helpers.program import ROOT
 
 REPLAYS = ROOT / "tests" / "replays"

@@ -27,7 +27,7 @@ def loaded_after(code: str) -> set[str]:
     "code",
     [
         "import rung.engine",
-        "import rung.tui.app",
+        "import rung.tui.shell.app",
         "from rung.__main__ import main; main(['--help'])",
         "from rung.__main__ import main; main(['runs'])",
         "from rung.__main__ import main; main(['adapters'])",

@@ -23,10 +23,10 @@ from rung.engine.guide.doctor import DoctorReport, ModelCache, Terminal
 from rung.engine.jobs.events import Event, Finished, Phase, Queued, Started, Step, to_json_line
 from rung.engine.jobs.folder import RunFolder
 from rung.engine.machine.memory import MachineMemory
-from rung.tui.app import ErrandDone, RungApp
 from rung.tui.runs.screen import RunsScreen
-from rung.tui.screens import screens
+from rung.tui.shell.app import ErrandDone, RungApp
 from rung.tui.shell.screen import RungScreen
+from rung.tui.shell.screen_table import screens
 from rung.tui.watch.messages import EventsRead, RunFound
 from tests.helpers.ladder_project import make_model, make_project
 from tests.helpers.on_screen import NARROW, PATIENCE_SECONDS, ROOT, WIDE, held_lock, project, settled, shown, until
@@ -172,7 +172,9 @@ def test_bytes_on_the_line_while_a_run_is_replayed(steps: list[tuple[str, str]],
     master, slave = pty.openpty()
     width, height = WIDE
     termios.tcsetwinsize(slave, (height, width))
-    code = "import sys; from pathlib import Path; from rung.tui.app import RungApp; RungApp(Path(sys.argv[1])).run()"
+    code = (
+        "import sys; from pathlib import Path; from rung.tui.shell.app import RungApp; RungApp(Path(sys.argv[1])).run()"
+    )
     with held_lock(folder):
         process = subprocess.Popen(
             [sys.executable, "-c", code, str(root)],

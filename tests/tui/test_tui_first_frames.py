@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rung.tui.app import RungApp
-from rung.tui.screens import screens
+from rung.tui.shell.app import RungApp
+from rung.tui.shell.screen_table import screens
 from tests.helpers.ladder_project import make_model, make_project
 from tests.helpers.on_screen import NARROW, REPLAYS, WIDE, project, settled, shown, until
 

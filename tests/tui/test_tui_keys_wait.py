@@ -8,9 +8,9 @@ import pytest
 from textual.events import Key
 from textual.widgets import Input
 
-from rung.tui.app import RungApp
 from rung.tui.data.screen import DataScreen
 from rung.tui.runs.screen import RunsScreen
+from rung.tui.shell.app import RungApp
 from rung.tui.wizard.screen import WizardScreen
 from rung.tui.wizard.view import read_view
 from tests.helpers.ladder_project import make_model, make_project

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 from tests.helpers.on_screen import NARROW, REPLAYS, THREE_RUNS, WIDE, project, settled, shown, until
 from tests.replays.make_replays import RECORDINGS, text_of
 

@@ -16,15 +16,15 @@ from textual.binding import Binding
 from textual.widgets import DataTable, Static
 
 from rung.engine.core.errors import EngineError
-from rung.tui.app import RungApp
-from rung.tui.help.screen import HelpScreen
 from rung.tui.run.screen import RunScreen
 from rung.tui.runs.screen import RunsScreen
-from rung.tui.screens import TABLE, screen_class, screens
 from rung.tui.settings.stored import Settings, load_settings, save_settings, settings_path
+from rung.tui.shell.app import RungApp
 from rung.tui.shell.dialogs import ErrorPanel
+from rung.tui.shell.help_screen import HelpScreen
 from rung.tui.shell.ladder_rail import LadderRail
 from rung.tui.shell.screen import RungScreen
+from rung.tui.shell.screen_table import TABLE, screen_class, screens
 from rung.tui.text.words import count, duration, figure, gibibytes, one_line, printable, printable_log, score
 from tests.helpers.on_screen import (
     NARROW,
@@ -52,7 +52,7 @@ def names_loaded(code: str) -> set[str]:
 SHOW = """
 import asyncio
 from pathlib import Path
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 async def main():
     app = RungApp(Path({root!r}), replay={replay})
     async with app.run_test(size=(120, 30)) as pilot:
@@ -214,7 +214,9 @@ def test_without_colour_no_colour_is_written_and_q_quits(tmp_path: Path) -> None
 
 def in_a_terminal(arguments: list[str], keys: list[bytes]) -> bytes:
     """What the program writes to an 80x24 terminal under NO_COLOR while it gets these keys, until it ends by itself."""
-    code = "import sys; from pathlib import Path; from rung.tui.app import RungApp; RungApp(Path(sys.argv[1])).run()"
+    code = (
+        "import sys; from pathlib import Path; from rung.tui.shell.app import RungApp; RungApp(Path(sys.argv[1])).run()"
+    )
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 80))
     environment = os.environ | {"NO_COLOR": "1", "TERM": "xterm-256color"}

@@ -5,9 +5,9 @@ from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.geometry import Region
 
-from rung.tui.shell.ladder_data import Ladder, Standing
 from rung.tui.shell.ladder_rail import ladder_line, ladder_table
 from rung.tui.text.glyphs import ASCII, UNICODE, bar
+from rung.tui.watch.ladder import Ladder, Standing
 from rung.tui.widgets.hanging import hanging
 from rung.tui.widgets.text_panel import TextPanel
 

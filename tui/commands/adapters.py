@@ -88,7 +88,7 @@ def _cells(row: "TrainedAdapter") -> tuple[str, ...]:
 def _combine(args: argparse.Namespace) -> int:
     from rung.engine.results.exports import combine_errand
     from rung.tui.commands.project import current_root
-    from rung.tui.interpreter import worker_python
+    from rung.tui.settings.interpreter import worker_python
 
     errand = combine_errand(
         current_root(), [_part(text) for text in args.parts], how=args.how, rank=args.rank, density=args.density,

@@ -62,7 +62,7 @@ def _check_recipe(args: argparse.Namespace) -> dict[str, Any]:
     from rung.engine.project.checks import note_check
     from rung.engine.project.load import load_project
     from rung.engine.recipe.load import load_recipe
-    from rung.tui.interpreter import asked_for, worker_python
+    from rung.tui.settings.interpreter import asked_for, worker_python
 
     root, overrides = project_root(args.path.resolve().parent), list(args.overrides)
     python = asked_for() or load_recipe(args.path, overrides).worker_python or worker_python(root)
@@ -82,7 +82,7 @@ def _check_data(args: argparse.Namespace) -> dict[str, Any]:
     from rung.engine.project.checks import note_check
     from rung.engine.project.load import load_project
     from rung.engine.recipe.data_needs import known_shape
-    from rung.tui.interpreter import worker_python
+    from rung.tui.settings.interpreter import worker_python
 
     root = project_root(Path.cwd())
     model: dict[str, Any] | None = None

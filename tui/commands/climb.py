@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from rung.engine.ladder.launch import start_climb
     from rung.tui.commands.climbing import climb, print_climb
     from rung.tui.commands.project import current_root
-    from rung.tui.interpreter import worker_python
+    from rung.tui.settings.interpreter import worker_python
 
     root, progress = current_root(), Progress()
     if args.detach:

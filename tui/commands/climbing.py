@@ -10,7 +10,7 @@ from rung.engine.ladder.launch import RESULT_FILE, climb_folder, start_climb
 from rung.tui.commands.following import counted_interrupts
 from rung.tui.commands.job import say_how_it_went, watch_over
 from rung.tui.commands.output import Progress
-from rung.tui.interpreter import worker_python
+from rung.tui.settings.interpreter import worker_python
 from rung.tui.text.words import printable
 
 

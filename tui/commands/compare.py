@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from rung.engine.results.comparison import lineup_of, read_recipe
     from rung.engine.training.launch import root_of
     from rung.tui.commands.project import wanted_run
-    from rung.tui.interpreter import asked_for, worker_python
+    from rung.tui.settings.interpreter import asked_for, worker_python
 
     folders = [wanted_run(name) for name in dict.fromkeys(args.runs)]
     progress = Progress()

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from rung.engine.jobs.stack import require_stack
     from rung.engine.project import is_project
     from rung.tui.commands.screens import open_project, require_a_usable_terminal
-    from rung.tui.interpreter import keep_python, worker_python
+    from rung.tui.settings.interpreter import keep_python, worker_python
 
     if not args.headless:
         require_a_usable_terminal()

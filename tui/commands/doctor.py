@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look, and say; 0 even where things are missing, since looking is what was asked."""
     from rung.tui.commands.project import current_root
-    from rung.tui.interpreter import worker_python
+    from rung.tui.settings.interpreter import worker_python
 
     root = current_root()
     report = doctor(root, [worker_python(root) or ""])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rung.engine.core.errors import EngineError
 from rung.tui.commands.arguments import add_fetch_argument
 from rung.tui.commands.output import Progress, print_json
-from rung.tui.interpreter import worker_python
+from rung.tui.settings.interpreter import worker_python
 from rung.tui.text.words import printable
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ def export(args: argparse.Namespace, *, merged: bool) -> int:
     from rung.engine.results.exports import export_errand
     from rung.engine.training.launch import root_of
     from rung.tui.commands.project import wanted_run
-    from rung.tui.interpreter import worker_python
+    from rung.tui.settings.interpreter import worker_python
 
     folder = wanted_run(args.run)
     root = root_of(folder)

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from rung.engine.hub.fetch import start_fetch
     from rung.tui.commands.following import counted_interrupts
     from rung.tui.commands.project import current_root
-    from rung.tui.interpreter import worker_python
+    from rung.tui.settings.interpreter import worker_python
 
     progress = Progress()
     with counted_interrupts() as interrupts:

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from rung.tui.commands.following import counted_interrupts
     from rung.tui.commands.job import attend
     from rung.tui.commands.project import wanted_run
-    from rung.tui.interpreter import asked_for
+    from rung.tui.settings.interpreter import asked_for
 
     folder = wanted_run(args.run)
     earlier, _ = read_run(folder)

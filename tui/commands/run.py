@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from rung.engine.training.launch import start_run
     from rung.tui.commands.following import counted_interrupts
     from rung.tui.commands.job import attend
-    from rung.tui.interpreter import asked_for, worker_python
+    from rung.tui.settings.interpreter import asked_for, worker_python
 
     root = project_root(args.recipe.resolve().parent)
     recipe = load_fitted(args.recipe, args.overrides)

@@ -27,7 +27,7 @@ def open_run_screen(wanted: str, replay: Path | None) -> int:
 
 
 def _show(root: Path, **where: Any) -> int:
-    from rung.tui.app import RungApp
+    from rung.tui.shell.app import RungApp
 
     app = RungApp(root=root, **where)
     app.run()

@@ -8,7 +8,7 @@ from rung.tui.shell.dialogs import ChoiceDialog
 from rung.tui.watch.watched_run import WatchedRun
 
 if TYPE_CHECKING:
-    from rung.tui.app import RungApp
+    from rung.tui.shell.app import RungApp
 
 
 def ask_overlay(app: "RungApp", run_id: str, curves: CurvesPanel, draw: Callable[[], None]) -> None:

@@ -18,9 +18,9 @@ from rung.tui.run.probe import ProbePanel
 from rung.tui.run.progress import ProgressPanel
 from rung.tui.run.questions import ask_metric, ask_overlay
 from rung.tui.run.samples import SamplesPanel
-from rung.tui.screens import screens
 from rung.tui.shell import run_actions
 from rung.tui.shell.screen import RungScreen
+from rung.tui.shell.screen_table import screens
 from rung.tui.shell.title_bar import TitleBar
 from rung.tui.text.glyphs import STATE_COLORS
 from rung.tui.text.words import duration, printable

@@ -1,1 +1,1 @@
-"""The user's settings: kept in a file, changed on a screen; and the colour themes."""
+"""The user's settings as a file keeps them, the colour themes, and which Python the workers run in."""

@@ -15,7 +15,7 @@ from rung.engine.jobs.stack import LacksStack
 from rung.tui.text.words import printable
 
 if TYPE_CHECKING:
-    from rung.tui.app import RungApp
+    from rung.tui.shell.app import RungApp
 
 
 class ErrorPanel(ModalScreen[None]):

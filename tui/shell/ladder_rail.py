@@ -2,9 +2,9 @@
 
 from textual.content import Content
 
-from rung.tui.shell.ladder_data import Ladder, Standing
 from rung.tui.text.glyphs import Glyphs
 from rung.tui.text.words import score
+from rung.tui.watch.ladder import Ladder, Standing
 from rung.tui.widgets.text_panel import TextPanel
 
 TITLES = {"prompt": "Prompt", "rag": "RAG", "tune": "Tune"}

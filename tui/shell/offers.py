@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rung.engine.core.errors import EngineError
 
 if TYPE_CHECKING:
-    from rung.tui.app import RungApp
+    from rung.tui.shell.app import RungApp
 
 Result = TypeVar("Result")
 

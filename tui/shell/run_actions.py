@@ -10,7 +10,7 @@ from rung.tui.shell.offers import start_or_offer
 from rung.tui.watch.watched_run import WatchedRun
 
 if TYPE_CHECKING:
-    from rung.tui.app import RungApp
+    from rung.tui.shell.app import RungApp
 
 
 def possible_actions(run: WatchedRun | None) -> frozenset[str]:

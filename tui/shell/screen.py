@@ -11,7 +11,7 @@ from rung.tui.shell.ladder_rail import LadderRail
 from rung.tui.shell.title_bar import TitleBar
 
 if TYPE_CHECKING:
-    from rung.tui.app import RungApp
+    from rung.tui.shell.app import RungApp
 
 WIDE_COLUMNS = 100
 

@@ -5,7 +5,7 @@ from typing import Any
 from textual.message import Message
 
 from rung.engine.jobs.folder import RunFolder
-from rung.tui.shell.ladder_data import Ladder
+from rung.tui.watch.ladder import Ladder
 
 
 class RunFound(Message):

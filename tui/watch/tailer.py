@@ -19,7 +19,7 @@ from rung.engine.jobs.folder import RunFolder, list_runs
 from rung.engine.jobs.lock import is_locked
 from rung.engine.jobs.reader import EventTail, log_tail
 from rung.engine.machine.oom_kills import was_probably_killed
-from rung.tui.shell.ladder_data import Ladder, ladder_state
+from rung.tui.watch.ladder import Ladder, ladder_state
 from rung.tui.watch.messages import EventsRead, LadderRead, LivenessRead, LogRead, RunFound
 
 # About 300 events: parsing them holds the interpreter for a millisecond or two, folding them the event loop as long.

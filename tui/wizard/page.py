@@ -22,7 +22,7 @@ from rung.tui.widgets.text_panel import TextPanel
 if TYPE_CHECKING:
     from rung.engine.guide.wizard import Page
     from rung.engine.ladder.advice_facts import Advice
-    from rung.tui.app import RungApp
+    from rung.tui.shell.app import RungApp
     from rung.tui.wizard.view import WizardView
 
 Where = Literal["project", "recipe", "drafts"]

@@ -10,9 +10,9 @@ import pytest
 from rung.engine.core.files import read_json_lines
 from rung.engine.jobs.events import Event, PairsMade, Phase, Queued, Resumed, Started, Step, Stopped
 from rung.engine.jobs.fold import RunState, apply
-from rung.tui.app import RungApp
 from rung.tui.run.curves import CurvesPanel, metric_names
 from rung.tui.run.screen import RunScreen
+from rung.tui.shell.app import RungApp
 from rung.tui.watch.watched_run import WatchedRun
 from tests.conftest import Ran
 from tests.helpers.on_screen import WIDE, settled, shown, until

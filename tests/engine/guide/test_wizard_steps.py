@@ -15,7 +15,7 @@ from rung.engine.ladder.board_file import BOARD_VERSION
 from rung.engine.ladder.project_facts import gather_facts
 from rung.engine.project.checks import CHECKS_FILE, last_check, note_check
 from rung.engine.project.load import load_project
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 from rung.tui.widgets.text_panel import TextPanel
 from tests.conftest import Ran
 from tests.helpers.on_screen import NARROW, shown, until

@@ -20,9 +20,9 @@ from rung.engine.machine.interpreters import probe
 from rung.engine.project.load import load_project, python_of_project
 from rung.engine.recipe.load import load_recipe
 from rung.engine.training.launch import resume_run, start_run
-from rung.tui import interpreter
-from rung.tui.app import RungApp
+from rung.tui.settings import interpreter
 from rung.tui.shell import run_actions
+from rung.tui.shell.app import RungApp
 from rung.tui.shell.dialogs import ErrorPanel
 from tests.conftest import Ran
 from tests.helpers.on_screen import NARROW, WIDE, shown, until

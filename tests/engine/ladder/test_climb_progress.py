@@ -18,8 +18,8 @@ from rung.engine.ladder.launch import climb_folder
 from rung.engine.ladder.project_facts import gather_facts
 from rung.engine.ladder.rung_meter import RungMeter
 from rung.engine.project.load import load_project
-from rung.tui.app import RungApp
 from rung.tui.commands.event_lines import status_line
+from rung.tui.shell.app import RungApp
 from rung.tui.text.climbs import climb_headline, progress_words, rung_lines
 from rung.tui.text.glyphs import ASCII
 from tests.helpers.ladder_project import climb, make_model, make_project, of_type

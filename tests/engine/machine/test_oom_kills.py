@@ -9,7 +9,7 @@ import pytest
 from rung.engine.jobs.events import Started, Step
 from rung.engine.jobs.folder import RunFolder
 from rung.engine.machine.oom_kills import KILLED, KILLED_HINT, count_oom_kills, was_probably_killed
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 from tests.conftest import Ran
 from tests.helpers.on_screen import shown, until
 from tests.helpers.recorded import write_run

@@ -24,7 +24,7 @@ from rung.engine.training.models_wanted import (
     models_of_project,
     models_of_recipe,
 )
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 from rung.tui.shell.dialogs import ConfirmDialog
 from tests.conftest import Ran
 from tests.helpers.on_screen import NARROW, WIDE, shown, until

@@ -13,12 +13,12 @@ from rung.engine.jobs.folder import RunFolder
 from rung.engine.results.exports import Errand, ErrandWorker
 from rung.tui.adapters.dialogs import CombineDialog
 from rung.tui.adapters.screen import AdaptersScreen
-from rung.tui.app import RungApp
 from rung.tui.compare.screen import CompareScreen
-from rung.tui.help.screen import HelpScreen
 from rung.tui.home.dialogs import FolderDialog
 from rung.tui.run.screen import RunScreen
+from rung.tui.shell.app import RungApp
 from rung.tui.shell.dialogs import ErrorPanel
+from rung.tui.shell.help_screen import HelpScreen
 from tests.helpers.on_screen import NARROW, THREE_RUNS, WIDE, project, shown, until
 from tests.helpers.trained_runs import light_run, put_score
 

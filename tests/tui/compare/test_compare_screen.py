@@ -14,11 +14,11 @@ from textual.widgets import Input, OptionList, Static
 
 from rung.engine.core.files import read_json_lines
 from rung.engine.jobs.folder import RunFolder
-from rung.tui.app import RungApp
 from rung.tui.compare.answer_pane import AnswerPane
 from rung.tui.compare.dialogs import DecodingDialog
 from rung.tui.compare.prompt import PromptInput
 from rung.tui.compare.screen import CompareScreen
+from rung.tui.shell.app import RungApp
 from rung.tui.shell.dialogs import ErrorPanel
 from rung.tui.widgets.text_panel import TextPanel
 from tests.helpers.adapters_on_the_spot import make_adapter

@@ -12,10 +12,10 @@ from textual.widgets import Input, OptionList, Static
 
 from rung.engine.check.check_data import CheckedData, answer
 from rung.engine.core.errors import EngineError
-from rung.tui.app import RungApp
 from rung.tui.data import screen as data_screen
 from rung.tui.data.lines import row_text
 from rung.tui.data.screen import DataScreen
+from rung.tui.shell.app import RungApp
 from rung.tui.text.glyphs import ASCII, UNICODE
 from rung.tui.text.histogram import histogram_lines
 from tests.helpers.ladder_project import make_project

@@ -13,11 +13,11 @@ from rung.engine.jobs.lock import is_locked
 from rung.engine.machine.devices import DeviceMemory
 from rung.engine.machine.memory import MachineMemory
 from rung.engine.training.launch import request
-from rung.tui.app import RungApp
 from rung.tui.home.dialogs import FolderDialog, NewProjectDialog
 from rung.tui.home.screen import WelcomeScreen, begin_demo, doctor_line
 from rung.tui.run.screen import RunScreen
 from rung.tui.runs.screen import RunsScreen
+from rung.tui.shell.app import RungApp
 from rung.tui.shell.dialogs import ChoiceDialog
 from rung.tui.widgets.text_panel import TextPanel
 from tests.helpers.on_screen import NARROW, THREE_RUNS, WIDE, project, shown, until

@@ -8,12 +8,12 @@ from textual.widgets import Button
 
 from rung.engine.jobs.folder import RunFolder
 from rung.engine.jobs.lock import is_locked
-from rung.tui.app import RungApp
 from rung.tui.chart import Chart
 from rung.tui.run.curves import CurvesPanel
 from rung.tui.run.log import LogPanel
 from rung.tui.run.screen import RunScreen
 from rung.tui.settings.stored import Settings, save_settings
+from rung.tui.shell.app import RungApp
 from rung.tui.shell.dialogs import ChoiceDialog, ConfirmDialog, ErrorPanel
 from rung.tui.widgets.text_panel import TextPanel
 from tests.helpers.on_screen import NARROW, REPLAYS, THREE_RUNS, WIDE, held_lock, project, settled, shown, until

@@ -6,9 +6,9 @@ import pytest
 from textual.widgets import DataTable, Input
 
 from rung.engine.jobs.folder import RunFolder
-from rung.tui.app import RungApp
 from rung.tui.run.screen import RunScreen
 from rung.tui.runs.screen import RunsScreen
+from rung.tui.shell.app import RungApp
 from rung.tui.text.glyphs import ASCII, UNICODE
 from rung.tui.text.sparkline import sparkline
 from rung.tui.text.words import clock_time

@@ -17,8 +17,8 @@ from rung.engine.ladder.scoring import score_answers
 from rung.engine.ladder.spec import CandidateSpec, base_spec
 from rung.engine.metrics.parse import parse_metrics
 from rung.engine.project.load import load_project
-from rung.tui.app import RungApp
 from rung.tui.scoreboard.examples import ExamplesScreen
+from rung.tui.shell.app import RungApp
 from rung.tui.text.glyphs import ASCII, UNICODE
 from rung.tui.text.interval_bar import interval_bar, scale_of
 from tests.helpers.on_screen import NARROW, WIDE, shown, until

@@ -10,7 +10,7 @@ from textual.message import Message
 
 from rung.engine.jobs.folder import RunFolder
 from rung.engine.ladder.board_file import BOARD_VERSION
-from rung.tui.shell.ladder_data import Standing, ladder_state
+from rung.tui.watch.ladder import Standing, ladder_state
 from rung.tui.watch.messages import EventsRead, LadderRead, LivenessRead, LogRead, RunFound
 from rung.tui.watch.tailer import BATCH_BYTES, BATCHES_AHEAD, Tailer
 from rung.tui.watch.watched_run import WatchedRun

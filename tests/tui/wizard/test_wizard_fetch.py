@@ -9,7 +9,7 @@ from rung.engine.guide.demo import make_demo
 from rung.engine.guide.wizard import change_project
 from rung.engine.hub.cache import bytes_begun, cached_model
 from rung.engine.hub.fetch import fetch_folder
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 from rung.tui.shell.dialogs import ErrorPanel
 from rung.tui.text.words import gibibytes
 from rung.tui.wizard.job_panel import JobPanel

@@ -16,7 +16,7 @@ from rung.engine.jobs.reporter import Reporter
 from rung.engine.ladder.launch import climb_folder
 from rung.engine.project.load import load_project
 from rung.engine.recipe.load import load_recipe
-from rung.tui.app import RungApp
+from rung.tui.shell.app import RungApp
 from rung.tui.widgets.text_panel import TextPanel
 from rung.tui.wizard.job import JobWatch
 from rung.tui.wizard.marks import MarkList

@@ -13,8 +13,8 @@ from rung.engine.jobs.folder import RunFolder, new_run_folder
 from rung.engine.jobs.reader import RunReader
 from rung.engine.training.methods import METHODS
 from rung.engine.training.methods.outcome import Outcome, outcome_of
-from rung.tui.app import RungApp
 from rung.tui.commands.event_lines import status_line
+from rung.tui.shell.app import RungApp
 from tests.engine.training.methods.test_methods_curves import CASES, SHORT
 from tests.helpers.method_runs import chat_rows, make_recipe, sit, write_rows
 from tests.helpers.on_screen import NARROW, WIDE, shown, until

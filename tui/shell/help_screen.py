@@ -11,7 +11,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from rung.tui.chart import Chart
-from rung.tui.screens import screen_class, screens
+from rung.tui.shell.screen_table import screen_class, screens
 
 KEY_WIDTH = 12
 

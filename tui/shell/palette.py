@@ -7,9 +7,9 @@ from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from rung.tui.app import RungApp
-from rung.tui.screens import screens
 from rung.tui.settings.themes import THEMES
+from rung.tui.shell.app import RungApp
+from rung.tui.shell.screen_table import screens
 
 
 class RungCommands(Provider):

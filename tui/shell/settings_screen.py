@@ -8,9 +8,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, RadioButton, RadioSet
 
-from rung.tui.app import RungApp, rung_app
 from rung.tui.settings.stored import CHART_MODES
 from rung.tui.settings.themes import THEMES
+from rung.tui.shell.app import RungApp, rung_app
 
 CHART_HELP = {"braille": "braille, finest", "block": "blocks", "ascii": "plain ASCII"}
 
@@ -18,7 +18,7 @@ CHART_HELP = {"braille": "braille, finest", "block": "blocks", "ascii": "plain A
 class SettingsScreen(ModalScreen[None]):
     """A short form over the screen one comes from."""
 
-    CSS_PATH = "../help/help.tcss"
+    CSS_PATH = "help.tcss"
     BINDINGS = [Binding("escape,q", "dismiss", "close")]
 
     def compose(self) -> ComposeResult:

@@ -19,15 +19,15 @@ from rung.engine.core.errors import EngineError
 from rung.engine.guide.recent_projects import remember_project
 from rung.engine.jobs.folder import RunFolder, find_run
 from rung.engine.project import is_project
-from rung.tui.interpreter import take_python, worker_python
-from rung.tui.screens import screen_class, screens
+from rung.tui.settings.interpreter import take_python, worker_python
 from rung.tui.settings.stored import Settings, load_settings, save_settings
 from rung.tui.settings.themes import OUR_TOKENS, SIXTEEN, THEMES
 from rung.tui.shell.covered_screens import CoveredScreensRest
 from rung.tui.shell.key_order import OrderedKeys
-from rung.tui.shell.ladder_data import Ladder
 from rung.tui.shell.screen import RungScreen
+from rung.tui.shell.screen_table import screen_class, screens
 from rung.tui.text.glyphs import Glyphs, glyphs
+from rung.tui.watch.ladder import Ladder
 from rung.tui.watch.messages import EventsRead, LadderRead, LivenessRead, LogRead, RunFound
 from rung.tui.watch.tailer import Tailer
 from rung.tui.watch.watched_run import WatchedRun
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 
 def _palette() -> type[Provider]:
-    from rung.tui.palette import RungCommands
+    from rung.tui.shell.palette import RungCommands
 
     return RungCommands
 
@@ -223,13 +223,13 @@ class RungApp(OrderedKeys, CoveredScreensRest):
 
     def action_help(self) -> None:
         """All keys."""
-        from rung.tui.help.screen import HelpScreen
+        from rung.tui.shell.help_screen import HelpScreen
 
         self.push_screen(HelpScreen())
 
     def action_settings(self) -> None:
         """The user's settings."""
-        from rung.tui.settings.screen import SettingsScreen
+        from rung.tui.shell.settings_screen import SettingsScreen
 
         self.push_screen(SettingsScreen())
 

@@ -1,1 +1,0 @@
-"""The help screen: all keys, screen by screen."""
