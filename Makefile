@@ -25,8 +25,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --prefer
 # An environment that sees the other one beneath it, and has of its own only what is older there: torch, the largest, is
 # the same in both.
 LOWEST := build/lowest
-LOWEST_TESTS ?= tests/test_methods_*.py tests/engine/models/test_adapter_kinds.py tests/engine/models/test_bottleneck.py tests/engine/data/test_masks.py \
-	tests/engine/training/test_training.py tests/engine/recipe/test_trl_arguments.py
+LOWEST_TESTS ?= tests/engine/training/methods tests/engine/training/test_training.py \
+	tests/engine/models/test_adapter_kinds.py tests/engine/models/test_bottleneck.py \
+	tests/engine/data/test_masks.py tests/engine/recipe/test_trl_arguments.py
 SITE := import sysconfig; print(sysconfig.get_path('purelib'))
 
 .PHONY: demo test accept lowest lint quick format install install-test clean

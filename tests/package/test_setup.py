@@ -113,6 +113,11 @@ def test_changed_requirements_are_installed(changed: str, checkout: Path) -> Non
     assert "-e '.[train]'" in make(checkout, "--dry-run", "demo").stdout
 
 
+def test_the_tests_of_the_lowest_versions_are_there() -> None:
+    named = (ROOT / "Makefile").read_text().split("LOWEST_TESTS ?= ")[1].split("\nSITE")[0].replace("\\\n", " ").split()
+    assert len(named) >= 6 and all((ROOT / path).exists() for path in named), named
+
+
 def test_the_lowest_versions_lie_over_the_environment_that_is_there(checkout: Path) -> None:
     """Only what is older is installed again: pip gets the pins alone, and torch is not among them."""
     planned = make(checkout, "--dry-run", "lowest").stdout
