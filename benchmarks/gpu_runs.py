@@ -17,7 +17,7 @@ from rung.engine.jobs.folder import RunFolder, new_run_folder
 from rung.engine.recipe.load import build_recipe, dump_recipe
 from rung.engine.recipe.schema import Recipe
 
-RUNG = [sys.executable, "-m", "rung"]
+RUNG = [sys.executable, str(Path(__file__).resolve().parents[1] / "rung" / "__main__.py")]
 
 
 def train_here(root: Path, value: dict[str, Any]) -> tuple[RunFolder, str | None]:
