@@ -25,8 +25,8 @@ class Run:
 
     @staticmethod
     def all(project: str | Path = ".") -> "list[Run]":
-        """Every run of a project, oldest first."""
-        return [Run(folder.path) for folder in list_runs(Path(project))]
+        """Every run of a project, oldest first; one whose recipe is not written yet is none."""
+        return [Run(folder.path) for folder in list_runs(Path(project)) if folder.recipe.exists()]
 
     def refresh(self) -> "Run":
         """Read what has come since; gives the run itself."""

@@ -50,6 +50,7 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         Run(RUN, tmp_path).curve("no such curve")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         rung.nothing  # noqa: B018
+    (tmp_path / "runs" / "20260101-000001-sft-bbbb").mkdir()  # Its recipe is not written yet.
     assert [run.id for run in Run.all(tmp_path)] == [RUN]
     assert Run.all(tmp_path / "elsewhere") == []
 
